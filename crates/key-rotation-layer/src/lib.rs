@@ -1,0 +1,1 @@
+//! A tower layer that spreads requests over the keys of several accounts.

@@ -1,0 +1,1 @@
+//! A server on loopback that limits and answers like Alibaba Model Studio.

@@ -1,0 +1,1 @@
+//! HTTP bodies that can be read twice.

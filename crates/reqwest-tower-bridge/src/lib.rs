@@ -1,0 +1,1 @@
+//! Runs tower layers as reqwest middleware, and reqwest as a tower service.

@@ -1,0 +1,1 @@
+//! The main job: a batch of prompts, finished inside the quota.

@@ -1,0 +1,1 @@
+//! Small examples, one file each: see the files beside this manifest.

@@ -1,0 +1,1 @@
+//! Scripted upstreams and misbehaving bodies for the tests of every layer.
