@@ -104,6 +104,25 @@ where
     B: Body<Data = Bytes>,
     P: FnMut(&[u8]) -> bool,
 {
+    /// Reads no further and returns what was read so far, such as when a timer was faster.
+    ///
+    /// The body may have more of it at any time. Polled afterwards, the future is pending for ever;
+    /// stopped again, it returns an empty body.
+    pub fn stop(&mut self) -> Peeked<B> {
+        self.finish(None)
+    }
+
+    /// Puts together what was read and `tail`, `None` for the body as it is.
+    fn finish(&mut self, tail: Option<Tail<B>>) -> Peeked<B> {
+        let tail = match (tail, mem::replace(&mut self.state, State::Done)) {
+            (Some(tail), _) => tail,
+            (None, State::Reading(body)) => Tail::Rest(body),
+            (None, State::Ended | State::Done) => Tail::End,
+        };
+        let head = mem::take(&mut self.gather).into_bytes();
+        Peeked::new(PutBack::new(head, tail))
+    }
+
     /// Reads on, and returns how the body goes on after what was read, `None` for as it is.
     fn poll_tail(&mut self, cx: &mut Context<'_>) -> Poll<Option<Tail<B>>> {
         let State::Reading(body) = &mut self.state else {
@@ -153,13 +172,7 @@ where
             return Poll::Pending;
         }
         let tail = ready!(self.poll_tail(cx));
-        let tail = match (tail, mem::replace(&mut self.state, State::Done)) {
-            (Some(tail), _) => tail,
-            (None, State::Reading(body)) => Tail::Rest(body),
-            (None, State::Ended | State::Done) => Tail::End,
-        };
-        let head = mem::take(&mut self.gather).into_bytes();
-        Poll::Ready(Peeked::new(PutBack::new(head, tail)))
+        Poll::Ready(self.finish(tail))
     }
 }
 
