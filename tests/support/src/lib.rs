@@ -2,7 +2,8 @@
 //!
 //! [`Upstream`] answers each request with the next answer of its script and notes when the request
 //! came. Under tokio's paused clock that makes a test a timeline: so many seconds in, this request;
-//! so many later, that one. [`Steps`] is a body that fails, hangs or takes its time.
+//! so many later, that one. [`Steps`] is a body that fails, hangs or takes its time. [`process`] starts
+//! real programs.
 //!
 //! # Example
 //!
@@ -28,7 +29,13 @@
 //! # }
 //! ```
 
-#![allow(clippy::expect_used, reason = "a test helper fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test helper fails by panicking"
+)]
+
+pub mod process;
 
 mod answer;
 mod steps;

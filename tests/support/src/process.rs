@@ -1,0 +1,238 @@
+//! Real programs, started on free ports of the loopback and ended by their id.
+
+use std::env;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// How long a program may take until it accepts connections: 1000 looks, 20 ms apart.
+const LOOKS: u32 = 1000;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A port that was free may be taken before the program binds it.
+const TRIES: u32 = 3;
+
+/// A program that runs until this is dropped.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    addr: SocketAddr,
+    dir: TempDir,
+}
+
+impl Program {
+    /// Starts what `command` says and waits until it accepts connections.
+    ///
+    /// `command` is given a port that is free now and a directory that lives as long as the
+    /// program. The program has no standard input; its output goes to a file there and is shown if it fails. It must not
+    /// fork into the background: only the process started here is ended.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started, ends by itself, or accepts no connection within 20 s.
+    pub fn start(mut command: impl FnMut(u16, &Path) -> Command) -> Self {
+        let mut said = String::new();
+        for _ in 0..TRIES {
+            let dir = tempfile::tempdir().expect("a directory for temporary files");
+            let addr = free_addr();
+            let command = command(addr.port(), dir.path());
+            let mut program = Self::spawn(command, addr, dir);
+            if program.accepts() {
+                return program;
+            }
+            said = program.output();
+        }
+        panic!("the program does not accept connections; it said:\n{said}");
+    }
+
+    /// Returns where it listens.
+    #[must_use]
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Returns the address of a path, such as `/v1/models`, over plain HTTP.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+
+    /// Returns its directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Returns what it has written so far, to standard output and standard error.
+    #[must_use]
+    pub fn output(&self) -> String {
+        let written = fs::read(self.dir.path().join("output")).unwrap_or_default();
+        String::from_utf8_lossy(&written).into_owned()
+    }
+
+    fn spawn(mut command: Command, addr: SocketAddr, dir: TempDir) -> Self {
+        let output = File::create(dir.path().join("output")).expect("a file in a new directory");
+        let also = output.try_clone().expect("a second handle of an open file");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(also)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        Self { child, addr, dir }
+    }
+
+    fn accepts(&mut self) -> bool {
+        for _ in 0..LOOKS {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return false;
+            }
+            if TcpStream::connect_timeout(&self.addr, PAUSE).is_ok() {
+                // Had another program taken the port, this one would be about to fail.
+                pause();
+                return matches!(self.child.try_wait(), Ok(None));
+            }
+            pause();
+        }
+        false
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It fails only if the program has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Returns an address of the loopback that nothing listens on now.
+///
+/// # Panics
+///
+/// If no port is free.
+#[must_use]
+pub fn free_addr() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+}
+
+/// Returns where a program is installed, or `None`, in which case a test may pass over what it needs it for.
+///
+/// # Panics
+///
+/// If it is missing and the environment says `TEST_TOOLS=required`, as `cargo xtask test` does: there, no
+/// test is passed over.
+#[must_use]
+pub fn find(name: &str) -> Option<PathBuf> {
+    // Debian keeps servers where only root looks for them.
+    let sbin = ["/usr/local/sbin", "/usr/sbin"].map(PathBuf::from);
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path)
+        .chain(sbin)
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file());
+    let required = env::var_os("TEST_TOOLS").is_some_and(|value| value == "required");
+    assert!(found.is_some() || !required, "{name} is not installed");
+    found
+}
+
+#[allow(clippy::disallowed_methods, reason = "real programs live in real time")]
+fn pause() {
+    thread::sleep(PAUSE);
+}
+
+/// HAProxy.
+pub mod haproxy {
+    use super::{Command, Program, find, fs};
+
+    /// Starts HAProxy, or returns `None` if it is not installed.
+    ///
+    /// `config` is given the port to bind on 127.0.0.1, and returns the `frontend`, `backend` and
+    /// `listen` sections. Before them come defaults for HTTP with short timeouts.
+    ///
+    /// # Panics
+    ///
+    /// As [`Program::start`], with what HAProxy says of the configuration.
+    pub fn start(mut config: impl FnMut(u16) -> String) -> Option<Program> {
+        let haproxy = find("haproxy")?;
+        Some(Program::start(|port, dir| {
+            let file = dir.join("haproxy.cfg");
+            let sections = config(port);
+            let text = format!(
+                "global\n    maxconn 1000\n    nbthread 1\n\
+                 defaults\n    mode http\n    timeout connect 5s\n    timeout client 30s\n    timeout server 30s\n\
+                 {sections}\n"
+            );
+            fs::write(&file, text).expect("a file in a new directory");
+            let mut command = Command::new(&haproxy);
+            command.arg("-db").arg("-f").arg(file); // in the foreground
+            command
+        }))
+    }
+}
+
+/// nginx.
+pub mod nginx {
+    use super::{Command, Program, find, fs};
+
+    /// Starts nginx, or returns `None` if it is not installed.
+    ///
+    /// `config` is given the port to listen on at 127.0.0.1, and returns what stands inside `http { }`.
+    ///
+    /// # Panics
+    ///
+    /// As [`Program::start`], with what nginx says of the configuration.
+    pub fn start(mut config: impl FnMut(u16) -> String) -> Option<Program> {
+        let nginx = find("nginx")?;
+        Some(Program::start(|port, dir| {
+            let file = dir.join("nginx.conf");
+            let http = config(port);
+            let at = dir.display();
+            // Where nginx would otherwise write as root only.
+            let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+                .map(|part| format!("{part}_temp_path {at}/{part};"))
+                .join("\n");
+            // One process, so that ending it ends all.
+            let text = format!(
+                "daemon off;\nmaster_process off;\npid {at}/pid;\nerror_log stderr;\n\
+                 events {{ worker_connections 1000; }}\n\
+                 http {{\n    access_log off;\n{temp}\n{http}\n}}\n"
+            );
+            fs::write(&file, text).expect("a file in a new directory");
+            let mut command = Command::new(&nginx);
+            command.arg("-e").arg("stderr").arg("-p").arg(dir);
+            command.arg("-c").arg(file);
+            command
+        }))
+    }
+}
+
+/// Redis.
+pub mod redis {
+    use super::{Command, Program, find};
+
+    /// Starts a Redis that keeps nothing, or returns `None` if it is not installed.
+    ///
+    /// # Panics
+    ///
+    /// As [`Program::start`].
+    #[must_use]
+    pub fn start() -> Option<Program> {
+        let redis = find("redis-server")?;
+        Some(Program::start(|port, dir| {
+            let mut command = Command::new(&redis);
+            command.args(["--bind", "127.0.0.1", "--port"]);
+            command.arg(port.to_string());
+            command.args(["--save", "", "--appendonly", "no", "--dir"]);
+            command.arg(dir);
+            command
+        }))
+    }
+}

@@ -1,0 +1,72 @@
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use test_support::process::{Program, haproxy, nginx, redis};
+
+/// Sends these bytes and returns what comes back until the other side closes.
+fn exchange(addr: SocketAddr, sent: &str) -> String {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    let limit = Some(Duration::from_secs(20));
+    stream.set_read_timeout(limit).unwrap();
+    stream.write_all(sent.as_bytes()).unwrap();
+    let mut got = String::new();
+    stream.read_to_string(&mut got).unwrap();
+    got
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+
+/// Nothing listens any more once the program is dropped: it has been waited for.
+fn ends_when_dropped(program: Program) {
+    let addr = program.addr();
+    drop(program);
+    assert!(TcpStream::connect(addr).is_err());
+}
+
+#[test]
+fn haproxy_answers_and_ends() {
+    let Some(haproxy) = haproxy::start(|port| {
+        format!(
+            "frontend it\n    bind 127.0.0.1:{port}\n    \
+             http-request return status 429 content-type text/plain string slow\n"
+        )
+    }) else {
+        return;
+    };
+    let answer = exchange(haproxy.addr(), GET);
+    assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+    assert!(answer.ends_with("slow"), "{answer}");
+    ends_when_dropped(haproxy);
+}
+
+#[test]
+fn nginx_answers_and_ends() {
+    let Some(nginx) = nginx::start(|port| {
+        format!("server {{ listen 127.0.0.1:{port}; location / {{ return 429 slow; }} }}")
+    }) else {
+        return;
+    };
+    let answer = exchange(nginx.addr(), GET);
+    assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+    assert!(answer.ends_with("slow"), "{answer}");
+    ends_when_dropped(nginx);
+}
+
+#[test]
+fn redis_answers_and_ends() {
+    let Some(redis) = redis::start() else {
+        return;
+    };
+    assert_eq!(
+        exchange(redis.addr(), "PING\r\nQUIT\r\n"),
+        "+PONG\r\n+OK\r\n"
+    );
+    ends_when_dropped(redis);
+}
+
+#[test]
+#[should_panic(expected = "it said")]
+fn shows_what_a_program_that_fails_said() {
+    let _ = Program::start(|_, _| std::process::Command::new("false"));
+}
