@@ -1,0 +1,102 @@
+//! What layers share lasts from request to request, and any tower layer over `http` messages fits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use http::{Extensions, HeaderName, HeaderValue, Response, StatusCode};
+use reqwest::Client;
+use reqwest_middleware::{ClientBuilder, Middleware, Next};
+use reqwest_tower_bridge::LayerMiddleware;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
+use tower::ServiceBuilder;
+use tower::limit::GlobalConcurrencyLimitLayer;
+use tower_http::set_header::SetRequestHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
+
+use crate::server::serve;
+
+/// Answers after a second, without a network, and notes how many were at it at once.
+#[derive(Clone, Default)]
+struct Bottom {
+    now: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+#[async_trait::async_trait]
+impl Middleware for Bottom {
+    async fn handle(
+        &self,
+        _: reqwest::Request,
+        _: &mut Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        self.most.fetch_max(
+            self.now.fetch_add(1, Ordering::Relaxed) + 1,
+            Ordering::Relaxed,
+        );
+        sleep(Duration::from_secs(1)).await;
+        self.now.fetch_sub(1, Ordering::Relaxed);
+        Ok(Response::new("").into())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_layer_shares_lasts_from_request_to_request() {
+    let bottom = Bottom::default();
+    let client = ClientBuilder::new(Client::new())
+        .with(LayerMiddleware::new(GlobalConcurrencyLimitLayer::new(2)))
+        .with(bottom.clone())
+        .build();
+
+    let start = Instant::now();
+    let sends = (0..6).map(|_| tokio::spawn(client.get("http://nobody.invalid/").send()));
+    for send in sends.collect::<Vec<_>>() {
+        send.await.unwrap().unwrap();
+    }
+    assert_eq!(bottom.most.load(Ordering::Relaxed), 2);
+    assert_eq!(start.elapsed().as_secs(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_request_gives_back_what_it_held() {
+    let limit = Arc::new(Semaphore::new(1));
+    let client = ClientBuilder::new(Client::new())
+        .with(LayerMiddleware::new(
+            GlobalConcurrencyLimitLayer::with_semaphore(Arc::clone(&limit)),
+        ))
+        .with(Bottom::default())
+        .build();
+
+    let mut send = tokio_test::task::spawn(client.get("http://nobody.invalid/").send());
+    assert!(send.poll().is_pending());
+    assert_eq!(limit.available_permits(), 0);
+    drop(send);
+    assert_eq!(limit.available_permits(), 1);
+}
+
+#[tokio::test]
+async fn a_stack_of_layers_nobody_here_wrote_fits() {
+    let addr = serve(Router::new().fallback(async || "hello")).await;
+    let stack = ServiceBuilder::new()
+        .layer(TraceLayer::new_for_http())
+        .layer(GlobalConcurrencyLimitLayer::new(8))
+        .layer(tower::timeout::TimeoutLayer::new(Duration::from_secs(60)))
+        .layer(SetRequestHeaderLayer::overriding(
+            HeaderName::from_static("x-layer"),
+            HeaderValue::from_static("b"),
+        ))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::GATEWAY_TIMEOUT,
+            Duration::from_secs(60),
+        ));
+    let client = ClientBuilder::new(Client::new())
+        .with(LayerMiddleware::new(stack))
+        .build();
+
+    let response = client.get(format!("http://{addr}/")).send().await.unwrap();
+    assert_eq!(response.text().await.unwrap(), "hello");
+}
