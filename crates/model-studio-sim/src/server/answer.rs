@@ -1,0 +1,124 @@
+use std::collections::VecDeque;
+use std::io::Write as _;
+
+use bytes::Bytes;
+
+use super::body::Step;
+use super::envelope::Id;
+use super::writer::Text;
+
+/// Tokens in one event of a stream.
+const PER_EVENT: u64 = 8;
+
+/// What a chat is answered with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer<'a> {
+    pub(super) model: &'a str,
+    pub(super) id: Id,
+    pub(super) created: u64,
+    pub(super) text: Text<'a>,
+    pub(super) prompt_tokens: u64,
+    pub(super) completion_tokens: u64,
+    /// The caller's `max_tokens` cut it short.
+    pub(super) cut: bool,
+}
+
+impl Answer<'_> {
+    /// The whole answer in one JSON object.
+    pub(super) fn completion(&self) -> Bytes {
+        let text = usize::try_from(self.completion_tokens.saturating_mul(5)).unwrap_or_default();
+        let mut out = Vec::with_capacity(512 + text);
+        out.extend_from_slice(br#"{"choices":[{"message":{"role":"assistant","content":""#);
+        self.text.write(0, self.completion_tokens, &mut out);
+        out.extend_from_slice(br#""},"finish_reason":""#);
+        out.extend_from_slice(self.reason().as_bytes());
+        out.extend_from_slice(
+            br#"","index":0,"logprobs":null}],"object":"chat.completion","usage":"#,
+        );
+        self.usage(&mut out);
+        self.tail(&mut out);
+        out.into()
+    }
+
+    /// The answer event by event, as `stream` asks for.
+    pub(super) fn events(&self, include_usage: bool) -> VecDeque<Step> {
+        let mut steps = VecDeque::new();
+        let mut send = |choices: &dyn Fn(&mut Vec<u8>), usage: bool, tokens| {
+            let mut out = Vec::with_capacity(320);
+            out.extend_from_slice(br#"data: {"choices":["#);
+            choices(&mut out);
+            out.extend_from_slice(br#"],"object":"chat.completion.chunk","usage":"#);
+            if usage {
+                self.usage(&mut out);
+            } else {
+                out.extend_from_slice(b"null");
+            }
+            self.tail(&mut out);
+            out.extend_from_slice(b"\n\n");
+            steps.push_back(Step::Send(out.into(), tokens));
+        };
+        let delta = |delta: &[u8], reason: &[u8], out: &mut Vec<u8>| {
+            out.extend_from_slice(br#"{"delta":{"#);
+            out.extend_from_slice(delta);
+            out.extend_from_slice(br#"},"finish_reason":"#);
+            out.extend_from_slice(reason);
+            out.extend_from_slice(br#","index":0,"logprobs":null}"#);
+        };
+
+        send(
+            &|out| delta(br#""role":"assistant","content":"""#, b"null", out),
+            false,
+            0,
+        );
+        let mut from = 0;
+        while from < self.completion_tokens {
+            let to = self.completion_tokens.min(from + PER_EVENT);
+            send(
+                &|out| {
+                    let mut content = br#""content":""#.to_vec();
+                    self.text.write(from, to, &mut content);
+                    content.push(b'"');
+                    delta(&content, b"null", out);
+                },
+                false,
+                to - from,
+            );
+            from = to;
+        }
+        let reason = format!("\"{}\"", self.reason());
+        send(
+            &|out| delta(br#""content":"""#, reason.as_bytes(), out),
+            false,
+            0,
+        );
+        if include_usage {
+            send(&|_| {}, true, 0);
+        }
+        steps.push_back(Step::Send(Bytes::from_static(b"data: [DONE]\n\n"), 0));
+        steps
+    }
+
+    const fn reason(&self) -> &'static str {
+        if self.cut { "length" } else { "stop" }
+    }
+
+    fn usage(&self, out: &mut Vec<u8>) {
+        let (prompt, completion) = (self.prompt_tokens, self.completion_tokens);
+        let total = prompt + completion;
+        // Writing to memory does not fail.
+        let _ = write!(
+            out,
+            r#"{{"prompt_tokens":{prompt},"completion_tokens":{completion},"total_tokens":{total},"prompt_tokens_details":{{"cached_tokens":0}}}}"#
+        );
+    }
+
+    fn tail(&self, out: &mut Vec<u8>) {
+        let Self {
+            created, model, id, ..
+        } = self;
+        let _ = write!(
+            out,
+            r#","created":{created},"system_fingerprint":null,"model":"{model}","id":"chatcmpl-{id}"}}"#
+        );
+    }
+}

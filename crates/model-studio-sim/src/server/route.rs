@@ -1,0 +1,118 @@
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Method, Request, Response};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use serde_json::json;
+
+use super::body::Body;
+use super::chat::{Call, chat};
+use super::envelope::{Dialect, Failure, Id, json};
+use super::world::World;
+use crate::RefusalKind;
+
+/// Longer bodies are refused: 32 MiB.
+const MAX_BODY: usize = 32 << 20;
+
+const NATIVE: &str = "/api/v1/services/";
+
+pub(super) async fn serve(
+    world: Arc<World>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let number = world.number();
+    let id = Id::new(world.settings.seed, number);
+    let dialect = if request.uri().path().starts_with(NATIVE) {
+        Dialect::Native
+    } else {
+        Dialect::Compatible
+    };
+    let response = route(world, request, number, id, dialect).await;
+    Ok(response.unwrap_or_else(|failure| failure.response(dialect, id)))
+}
+
+async fn route(
+    world: Arc<World>,
+    request: Request<Incoming>,
+    number: u64,
+    id: Id,
+    dialect: Dialect,
+) -> Result<Response<Body>, Failure> {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    let path = path.strip_prefix("/compatible-mode").unwrap_or(path);
+    match (&head.method, path) {
+        (&Method::GET, "/sim/ledger") => {
+            let ledger = serde_json::to_vec(&world.ledger()).unwrap_or_default();
+            return Ok(json(ledger, id));
+        }
+        (&Method::GET, "/v1/models") | (&Method::POST, "/v1/chat/completions") => {}
+        _ => return Err(Failure::unknown_path()),
+    }
+
+    let place = world.key(bearer(&head.headers).unwrap_or_default());
+    let call = Call {
+        place: place.ok_or(RefusalKind::InvalidKey)?,
+        number,
+        id,
+        dialect,
+    };
+    match path {
+        "/v1/models" => Ok(models(&world, id)),
+        _ => chat(world, call, collect(body).await?).await,
+    }
+}
+
+/// The key in `Authorization: Bearer …`; the scheme in any case.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, key) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+async fn collect(mut body: Incoming) -> Result<Bytes, Failure> {
+    // Nearly every request comes in one piece, which need not be copied.
+    if body
+        .size_hint()
+        .exact()
+        .is_some_and(|length| length <= MAX_BODY as u64)
+    {
+        if let Some(Ok(frame)) = body.frame().await {
+            if let Ok(first) = frame.into_data() {
+                if body.is_end_stream() {
+                    return Ok(first);
+                }
+                let mut whole = first.to_vec();
+                let rest = body
+                    .collect()
+                    .await
+                    .map_err(|error| Failure::bad_request(&error))?;
+                whole.extend_from_slice(&rest.to_bytes());
+                return Ok(whole.into());
+            }
+        }
+        return Ok(Bytes::new());
+    }
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Failure::too_large()),
+        Err(error) => Err(Failure::bad_request(&error)),
+    }
+}
+
+fn models(world: &World, id: Id) -> Response<Body> {
+    let created = world.created();
+    let data: Vec<_> = world
+        .settings
+        .models
+        .iter()
+        .map(|(name, _)| {
+            json!({ "id": name, "object": "model", "created": created, "owned_by": "system" })
+        })
+        .collect();
+    json(json!({ "object": "list", "data": data }).to_string(), id)
+}

@@ -1,0 +1,81 @@
+#![cfg(feature = "cli")]
+
+use std::process::Stdio;
+
+use http::StatusCode;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::client::Client;
+
+/// Starts the binary; ends it when dropped.
+async fn start(args: &[&str]) -> (Child, Client) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_model-studio-sim"))
+        .args(args)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = lines.next_line().await.unwrap().unwrap();
+    let addr = line.strip_prefix("listening on http://").unwrap();
+    (child, Client::new(addr))
+}
+
+#[tokio::test]
+async fn says_first_where_it_listens_and_limits_as_told() {
+    let (_child, client) = start(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--account",
+        "team=sk-t1,sk-t2",
+        "--model",
+        "qwen3-max:rpm=2,tpm=1_000_000",
+        "--latency",
+        "1ms",
+        "--count-refused",
+    ])
+    .await;
+    let status = async |key| client.with_key(key).chat("qwen3-max", "one").await.status;
+    assert_eq!(status("sk-t1").await, StatusCode::OK);
+    assert_eq!(status("sk-t2").await, StatusCode::OK);
+    assert_eq!(status("sk-t1").await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(status("sk-a1").await, StatusCode::UNAUTHORIZED);
+    let ledger = client.get("/sim/ledger").await.json();
+    assert_eq!(ledger["partitions"][0]["account"], "team");
+    assert_eq!(ledger["partitions"][0]["requests"], 2);
+}
+
+#[tokio::test]
+#[cfg(unix)]
+async fn ends_in_order_when_asked_to() {
+    for signal in ["-INT", "-TERM"] {
+        let (mut child, _client) = start(&[]).await;
+        let id = child.id().unwrap().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().await;
+        assert!(sent.unwrap().success());
+        assert!(child.wait().await.unwrap().success(), "{signal}");
+    }
+}
+
+#[tokio::test]
+async fn says_in_one_line_what_is_wrong() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let cases: [(&[&str], &str); 4] = [
+        (&["--listen", &taken], "cannot listen on 127.0.0.1:"),
+        (&["--model", "m:rpx=1"], "`rpx` is none of rpm"),
+        (&["--account", "a"], "an account is NAME=KEY"),
+        (&["--refuse-at-random", "2"], "not a share from 0 to 1"),
+    ];
+    for (args, says) in cases {
+        let output = Command::new(env!("CARGO_BIN_EXE_model-studio-sim"))
+            .args(args)
+            .output()
+            .await
+            .unwrap();
+        assert!(!output.status.success());
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(says), "{error}");
+    }
+}

@@ -1,0 +1,178 @@
+use http::StatusCode;
+use model_studio_sim::{Limits, Simulator};
+use serde_json::{Value, json};
+
+use crate::client::{CHAT, Client, prompt};
+
+async fn unlimited() -> (Simulator, Client) {
+    let simulator = Simulator::builder()
+        .account("a", ["sk-a1"])
+        .model("qwen3-max", Limits::unlimited())
+        .start()
+        .await
+        .unwrap();
+    let client = Client::new(simulator.addr());
+    (simulator, client)
+}
+
+#[tokio::test]
+async fn answers_a_chat_with_the_usage_that_it_has() {
+    let (simulator, client) = unlimited().await;
+
+    let answer = client
+        .chat("qwen3-max", "Why do quotas have windows?")
+        .await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.headers["content-type"], "application/json");
+    assert!(answer.headers.contains_key("x-request-id"));
+    let answer = answer.json();
+    assert_eq!(answer["object"], "chat.completion");
+    assert_eq!(answer["model"], "qwen3-max");
+    assert_eq!(answer["choices"][0]["finish_reason"], "stop");
+    assert_eq!(answer["choices"][0]["message"]["role"], "assistant");
+
+    let usage = &answer["usage"];
+    assert_eq!(
+        usage["prompt_tokens"],
+        7 + 4 + 3,
+        "27 characters, 1 message"
+    );
+    let text = answer["choices"][0]["message"]["content"].as_str().unwrap();
+    let completion = usage["completion_tokens"].as_u64().unwrap();
+    assert_eq!(text.len() as u64, completion * 4);
+    assert!((20..=200).contains(&completion));
+    assert_eq!(usage["total_tokens"], 14 + completion);
+    assert_eq!(simulator.ledger().tokens(), 14 + completion);
+}
+
+#[tokio::test]
+async fn gives_the_same_prompt_the_same_answer() {
+    let (_simulator, client) = unlimited().await;
+    let text = |answer: Value| answer["choices"][0]["message"]["content"].clone();
+    let first = text(client.chat("qwen3-max", "one").await.json());
+    assert_eq!(text(client.chat("qwen3-max", "one").await.json()), first);
+    let mut others = Vec::new();
+    for other in ["two", "three", "four", "five"] {
+        others.push(text(client.chat("qwen3-max", other).await.json()));
+    }
+    assert!(others.iter().all(|other| *other != first));
+}
+
+#[tokio::test]
+async fn answers_chinese_in_chinese() {
+    let (_simulator, client) = unlimited().await;
+    let answer = client.chat("qwen3-max", "请解释什么是配额").await.json();
+    assert_eq!(answer["usage"]["prompt_tokens"], 6 + 4 + 3, "8 characters");
+    let text = answer["choices"][0]["message"]["content"].as_str().unwrap();
+    assert!(text.chars().all(|char| char >= '\u{3000}'), "{text}");
+}
+
+#[tokio::test]
+async fn is_cut_at_max_tokens() {
+    let (_simulator, client) = unlimited().await;
+    for field in ["max_tokens", "max_completion_tokens"] {
+        let mut body = prompt("qwen3-max", "one");
+        body[field] = json!(5);
+        let answer = client.post(CHAT, &body).await.json();
+        assert_eq!(answer["usage"]["completion_tokens"], 5, "{field}");
+        assert_eq!(answer["choices"][0]["finish_reason"], "length", "{field}");
+    }
+}
+
+#[tokio::test]
+async fn streams_the_same_answer_event_by_event() {
+    let (simulator, client) = unlimited().await;
+    let whole = client.chat("qwen3-max", "one").await.json();
+
+    let mut body = prompt("qwen3-max", "one");
+    body["stream"] = json!(true);
+    body["stream_options"] = json!({ "include_usage": true });
+    let answer = client.post(CHAT, &body).await;
+    let kind = answer.headers["content-type"].to_str().unwrap();
+    assert!(kind.starts_with("text/event-stream"), "{kind}");
+    let mut events = answer.events();
+
+    assert_eq!(events.pop(), Some(Value::Null), "[DONE]");
+    let last = events.pop().unwrap();
+    assert_eq!(last["usage"], whole["usage"]);
+    assert_eq!(last["choices"], json!([]));
+    let content = |event: &Value| {
+        assert_eq!(event["object"], "chat.completion.chunk");
+        assert_eq!(event["usage"], Value::Null);
+        event["choices"][0]["delta"]["content"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let text: String = events.iter().map(content).collect();
+    assert_eq!(
+        text,
+        whole["choices"][0]["message"]["content"].as_str().unwrap()
+    );
+    assert_eq!(events[0]["choices"][0]["delta"]["role"], "assistant");
+    assert_eq!(events.pop().unwrap()["choices"][0]["finish_reason"], "stop");
+
+    let total = whole["usage"]["total_tokens"].as_u64().unwrap();
+    assert_eq!(simulator.ledger().tokens(), 2 * total);
+}
+
+#[tokio::test]
+async fn streams_usage_only_where_asked_for() {
+    let (_simulator, client) = unlimited().await;
+    let mut body = prompt("qwen3-max", "one");
+    body["stream"] = json!(true);
+    let events = client.post(CHAT, &body).await.events();
+    assert!(events.iter().all(|event| event["usage"].is_null()));
+}
+
+#[tokio::test]
+async fn lists_its_models() {
+    let (_simulator, client) = unlimited().await;
+    for path in ["/v1/models", "/compatible-mode/v1/models"] {
+        let list = client.get(path).await.json();
+        assert_eq!(list["object"], "list");
+        assert_eq!(list["data"][0]["id"], "qwen3-max");
+        assert_eq!(list["data"][0]["object"], "model");
+    }
+}
+
+#[tokio::test]
+async fn answers_at_the_short_path_too() {
+    let (_simulator, client) = unlimited().await;
+    let answer = client
+        .post("/v1/chat/completions", &prompt("qwen3-max", "one"))
+        .await;
+    assert_eq!(answer.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn says_what_is_wrong_with_a_request() {
+    let (simulator, client) = unlimited().await;
+    let cases = [
+        (
+            CHAT,
+            json!({ "model": "qwen3-max" }),
+            400,
+            "invalid_parameter_error",
+        ),
+        (CHAT, prompt("qwen9", "one"), 404, "model_not_found"),
+        ("/v2/chat", prompt("qwen3-max", "one"), 404, "not_found"),
+    ];
+    for (path, body, status, code) in cases {
+        let answer = client.post(path, &body).await;
+        assert_eq!(answer.status, status, "{code}");
+        assert_eq!(answer.json()["error"]["code"], code);
+    }
+    assert_eq!(simulator.ledger().requests(), 0);
+}
+
+#[tokio::test]
+async fn ends_when_dropped() {
+    let (simulator, client) = unlimited().await;
+    let addr = simulator.addr();
+    client.chat("qwen3-max", "one").await;
+    drop(simulator);
+    // The tasks that hold the listener are gone after they had one chance to run.
+    tokio::task::yield_now().await;
+    assert!(tokio::net::TcpStream::connect(addr).await.is_err());
+}

@@ -1,0 +1,13 @@
+//! What the simulator promises, over real HTTP and without.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail the test"
+)]
+
+mod binary;
+mod chat;
+mod client;
+mod ledger;
+mod refusals;
