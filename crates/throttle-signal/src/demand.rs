@@ -83,7 +83,7 @@ impl<'de> Visitor<'de> for TopLevelVisitor {
 }
 
 /// A string, or anything else, which is passed over.
-struct Text<'a>(Option<Cow<'a, str>>);
+pub(crate) struct Text<'a>(pub(crate) Option<Cow<'a, str>>);
 
 /// A whole number from 0, or anything else, which is passed over.
 struct Count(Option<u64>);

@@ -1,133 +1,188 @@
-use http::{Request, Response, StatusCode};
-use replay_body::{Peek, PeekBody};
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use bytes::Bytes;
-use http_body::Body;
-use pin_project_lite::pin_project;
+use http::header::HOST;
+use http::{HeaderMap, Request, StatusCode};
 
-use crate::{Classified, Kind, RequestFacts, Scope, Throttle, Wait};
+use crate::judge::{Case, judge};
+use crate::profiles;
+use crate::reading::{Host, Reading};
+use crate::{Profile, RequestFacts, Throttle};
 
 /// Reads responses for a layer: which profile applies, and what the response means.
 ///
-/// Every layer holds one; the innermost layer does the reading, those above find the verdict.
-#[derive(Clone, Debug, Default)]
-pub struct Reader {}
+/// Every layer holds one; the innermost layer does the reading, those above find the verdict. So in
+/// a stack it is the innermost layer's reader that needs to be set up.
+///
+/// # Example
+///
+/// ```
+/// use http::{HeaderMap, StatusCode};
+/// use throttle_signal::{Kind, Reader};
+///
+/// let body = br#"{"error":{"message":"You exceeded your current quota","code":"insufficient_quota"}}"#;
+/// let read = |host| Reader::new().classify(host, StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), body);
+///
+/// // The same bytes, by host.
+/// assert_eq!(read("dashscope.aliyuncs.com").map(|it| it.kind()), Some(Kind::TokenRate));
+/// assert_eq!(read("api.openai.com").map(|it| it.kind()), Some(Kind::QuotaExhausted));
+/// ```
+#[derive(Clone)]
+pub struct Reader {
+    everywhere: Option<Profile>,
+    added: Option<Arc<[Profile]>>,
+    clock: Option<fn() -> SystemTime>,
+    hold_trailers: bool,
+}
 
 impl Reader {
-    /// Creates a reader that chooses the profile by the request's host.
+    /// Creates a reader that chooses the profile by the request's host, and takes the careful
+    /// generic one for strangers.
     #[must_use]
-    pub fn new() -> Self {
-        Self {}
+    pub const fn new() -> Self {
+        Self {
+            everywhere: None,
+            added: None,
+            clock: Some(time_of_day),
+            hold_trailers: false,
+        }
+    }
+
+    /// Takes this profile for every host, for where the host does not tell: loopback, a relay, a
+    /// channel.
+    #[must_use]
+    pub fn profile(self, profile: Profile) -> Self {
+        Self {
+            everywhere: Some(profile),
+            ..self
+        }
+    }
+
+    /// Takes this profile for its hosts, before those added earlier and the built-in ones.
+    #[must_use]
+    pub fn also(self, profile: Profile) -> Self {
+        let earlier = self.added.as_deref().unwrap_or_default();
+        let added = std::iter::once(profile).chain(earlier.iter().cloned());
+        Self {
+            added: Some(added.collect()),
+            ..self
+        }
+    }
+
+    /// Measures dates by this clock where a response has no `Date` of its own. By default it is the
+    /// system's.
+    #[must_use]
+    pub fn clock(self, clock: fn() -> SystemTime) -> Self {
+        Self {
+            clock: Some(clock),
+            ..self
+        }
+    }
+
+    /// Passes over dates where a response has no `Date` of its own.
+    #[must_use]
+    pub fn without_clock(self) -> Self {
+        Self {
+            clock: None,
+            ..self
+        }
+    }
+
+    /// Holds gRPC answers back until their trailers, if they come within 64 KiB, so that a refusal
+    /// sent after the headers is read, too. For unary calls: a stream is held to its 64 KiB or end.
+    #[must_use]
+    pub fn hold_trailers(self, hold: bool) -> Self {
+        Self {
+            hold_trailers: hold,
+            ..self
+        }
     }
 
     /// Chooses the profile of a request, before it is sent.
     #[must_use]
     pub fn begin<B>(&self, request: &Request<B>) -> Reading {
+        let host = match request.uri().authority() {
+            Some(authority) => Host::Authority(authority.clone()),
+            None => request
+                .headers()
+                .get(HOST)
+                .map_or(Host::Unknown, |host| Host::Header(host.clone())),
+        };
         let facts = RequestFacts::get(request.extensions()).cloned();
-        Reading { facts }
+        Reading::new(self.clone(), host, facts)
     }
-}
 
-/// What is to be read of one response, fixed before its request was sent.
-#[derive(Clone, Debug)]
-pub struct Reading {
-    facts: Option<RequestFacts>,
-}
+    /// Names what a response is, from its parts. `None` for what is no refusal.
+    ///
+    /// `body` is as much of it as there is; of a stream, the first event that is an error counts. A
+    /// success is a refusal only if its body is an error.
+    #[must_use]
+    pub fn classify(
+        &self,
+        host: &str,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Option<Throttle> {
+        let case = Case {
+            status,
+            headers,
+            trailers: None,
+            body,
+            model: None,
+            clock: self.clock,
+        };
+        judge(self.profile_for(host), case)
+    }
 
-impl Reading {
-    /// Reads `response`. One that already carries [`Classified`], and a success, pass at once.
-    pub fn read<B>(&self, response: Response<B>) -> Read<B>
-    where
-        B: Body<Data = Bytes>,
-    {
-        let (mut parts, body) = response.into_parts();
-        let refused = parts.status == StatusCode::TOO_MANY_REQUESTS
-            || parts.status == StatusCode::SERVICE_UNAVAILABLE;
-        if !refused || parts.extensions.get::<Classified>().is_some() {
-            if parts.extensions.get::<Classified>().is_none() {
-                parts.extensions.insert(Classified(None));
-            }
-            return Read {
-                facts: self.facts.clone(),
-                state: State::Passed {
-                    response: Some(Response::from_parts(parts, PeekBody::new(body))),
-                },
-            };
-        }
-        Read {
-            facts: self.facts.clone(),
-            state: State::Peeking {
-                parts: Some(parts),
-                peek: Peek::new(body, 64 * 1024),
+    pub(crate) fn judge(&self, host: &str, case: Case<'_>) -> Option<Throttle> {
+        judge(
+            self.profile_for(host),
+            Case {
+                clock: self.clock,
+                ..case
             },
+        )
+    }
+
+    pub(crate) fn profile_for(&self, host: &str) -> &Profile {
+        if let Some(profile) = &self.everywhere {
+            return profile;
         }
+        let added = self.added.as_deref().unwrap_or_default();
+        added
+            .iter()
+            .find(|profile| profile.is_for(host))
+            .unwrap_or_else(|| profiles::for_host(host))
+    }
+
+    pub(crate) fn holds_trailers(&self) -> bool {
+        self.hold_trailers
     }
 }
 
-pin_project! {
-    /// Future of [`Reading::read`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it drops the response.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct Read<B>
-    where
-        B: Body, // for `B::Error`
-    {
-        facts: Option<RequestFacts>,
-        #[pin]
-        state: State<B>,
+impl Default for Reader {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
-pin_project! {
-    #[project = StateProj]
-    enum State<B>
-    where
-        B: Body,
-    {
-        // Nothing to read.
-        Passed { response: Option<Response<PeekBody<B>>> },
-        // The head of an error body is arriving.
-        Peeking { parts: Option<http::response::Parts>, #[pin] peek: Peek<B> },
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("everywhere", &self.everywhere)
+            .field("added", &self.added)
+            .field("clock", &self.clock.is_some())
+            .field("hold_trailers", &self.hold_trailers)
+            .finish()
     }
 }
 
-impl<B: Body<Data = Bytes>> Future for Read<B> {
-    type Output = Response<PeekBody<B>>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        match this.state.project() {
-            StateProj::Passed { response } => Poll::Ready(response.take().unwrap_or_default()),
-            StateProj::Peeking { parts, peek } => {
-                let peeked = ready!(peek.poll(cx));
-                let mut response = Response::new(PeekBody::empty());
-                if let Some(parts) = parts.take() {
-                    let mut throttle = Throttle::new(Kind::RequestRate)
-                        .with_scope(Scope::Model)
-                        .with_wait(Wait::Unknown);
-                    if let Some(facts) = this.facts.as_ref() {
-                        throttle = throttle
-                            .with_account(facts.account().cloned())
-                            .with_key(facts.key().cloned())
-                            .with_model(facts.model().cloned());
-                    }
-                    response = Response::from_parts(parts, peeked.into_body());
-                    response.extensions_mut().insert(Classified(Some(throttle)));
-                }
-                Poll::Ready(response)
-            }
-        }
-    }
-}
-
-impl<B: Body> std::fmt::Debug for Read<B> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Read").finish_non_exhaustive()
-    }
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place where the time of day comes in"
+)]
+fn time_of_day() -> SystemTime {
+    SystemTime::now()
 }

@@ -1,0 +1,229 @@
+use std::borrow::Cow;
+
+use serde::de::DeserializeSeed;
+use serde_json::Deserializer;
+
+use crate::sse;
+use crate::walk::{Key, Walk};
+use crate::when::{When, millis};
+
+/// How much of a body that has no structure is looked at. Whoever means it says it at the top.
+const TEXT: usize = 16 * 1024;
+
+/// A message no longer than this counts as a code, too.
+const SHORT: usize = 64;
+
+/// Bounds on what is kept of one body, so that a hostile one costs no more than a long one.
+const CODES: usize = 48;
+const TEXTS: usize = 24;
+
+/// What a body says of a refusal, in whatever shape it is.
+#[derive(Debug, Default)]
+pub(crate) struct Evidence<'a> {
+    /// Machine fields, and short messages.
+    pub(crate) codes: Vec<Cow<'a, str>>,
+    /// Messages.
+    pub(crate) texts: Vec<Cow<'a, str>>,
+    /// Times, the one to be believed first has the lowest rank.
+    pub(crate) waits: Vec<(u8, When)>,
+    /// Headers of a response further up that a gateway put into the body.
+    pub(crate) headers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// Whether the body is an error, whatever the status says.
+    pub(crate) error: bool,
+}
+
+impl<'a> Evidence<'a> {
+    pub(crate) fn read(body: &'a [u8]) -> Self {
+        let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+        let body = body.trim_ascii();
+        let mut evidence = Self::default();
+        match body.first() {
+            None => {}
+            Some(b'{' | b'[') => {
+                evidence.json(body);
+                if evidence.codes.is_empty() && evidence.texts.is_empty() && !evidence.error {
+                    evidence.plain(body);
+                }
+            }
+            Some(_) if sse::is_stream(body) => evidence.stream(body),
+            Some(_) => evidence.plain(body),
+        }
+        evidence.unfold(3);
+        evidence
+    }
+
+    /// Whatever comes before a syntax error counts: bodies are cut, and bodies are sloppy.
+    fn json(&mut self, body: &'a [u8]) {
+        let walk = Walk {
+            evidence: self,
+            key: Key::Other,
+            top: true,
+        };
+        let _ = walk.deserialize(&mut Deserializer::from_slice(body));
+    }
+
+    /// The first event that is an error. What came before it was content.
+    fn stream(&mut self, body: &'a [u8]) {
+        for event in sse::events(body) {
+            let mut found = Self::default();
+            found.json(event.data);
+            if found.error || event.name == b"error" {
+                *self = found;
+                self.error = true;
+                return;
+            }
+        }
+    }
+
+    fn plain(&mut self, body: &'a [u8]) {
+        let head = body.get(..TEXT).unwrap_or(body);
+        let text = String::from_utf8_lossy(head);
+        // Cloudflare's answer, also when a proxy in between made it a success.
+        self.error = text.len() <= SHORT && text.starts_with("error code: ");
+        self.text(text);
+    }
+
+    pub(crate) fn code(&mut self, code: Cow<'a, str>) {
+        if self.codes.len() < CODES && !code.is_empty() {
+            self.codes.push(code);
+        }
+    }
+
+    pub(crate) fn text(&mut self, text: Cow<'a, str>) {
+        if text.len() <= SHORT {
+            self.code(text.clone());
+        }
+        if self.texts.len() < TEXTS && !text.is_empty() {
+            self.texts.push(text);
+        }
+    }
+
+    pub(crate) fn wait(&mut self, rank: u8, when: Option<When>) {
+        if let Some(when) = when {
+            self.waits.push((rank, when));
+        }
+    }
+
+    /// Takes a string that stands under such a key.
+    pub(crate) fn string(&mut self, key: Key, text: Cow<'a, str>) {
+        match key {
+            Key::Code if text.len() <= SHORT => self.code(text),
+            Key::Code | Key::Text => self.text(text),
+            Key::Error => {
+                self.error |= !text.is_empty();
+                self.text(text);
+            }
+            Key::Business => {
+                if !text.is_empty() && text != "0" {
+                    self.error = true;
+                    self.code(text);
+                }
+            }
+            Key::Wait(rank) => self.wait(rank, When::parse(&text)),
+            Key::Millis(rank) => self.wait(rank, millis(&text).map(When::After)),
+            Key::Headers | Key::Content | Key::Other => {}
+        }
+    }
+
+    /// Judges a code at the top level, where an answer that is an error has one and a success has
+    /// none, or one that says so. `since` is how many codes there were before it.
+    pub(crate) fn top_level(&mut self, name: &str, since: usize) {
+        let Some(code) = self.codes.get(since) else {
+            return;
+        };
+        self.error |= match name {
+            "code" | "Code" => !["0", "200", "success", "ok"]
+                .iter()
+                .any(|fine| code.eq_ignore_ascii_case(fine)),
+            "type" => code == "error",
+            "__type" => true,
+            _ => false,
+        };
+    }
+
+    /// Opens what gateways wrap: JSON as a string or inside a sentence, a Python dict, a number in
+    /// brackets.
+    fn unfold(&mut self, depth: u8) {
+        let mut inside = Evidence::default();
+        for text in &self.texts {
+            bracketed(text, &mut inside);
+            quoted(text, &mut inside);
+            let Some(at) = text
+                .find("{\"")
+                .or_else(|| text.find("{\n"))
+                .or_else(|| text.find("{ "))
+            else {
+                continue;
+            };
+            if depth == 0 {
+                continue;
+            }
+            let mut inner = Evidence::default();
+            inner.json(text.get(at..).unwrap_or_default().as_bytes());
+            inner.unfold(depth - 1);
+            inside.merge(inner.into_owned());
+        }
+        self.merge(inside);
+    }
+
+    fn merge(&mut self, other: Evidence<'a>) {
+        self.codes.extend(other.codes);
+        self.codes.truncate(CODES);
+        self.texts.extend(other.texts);
+        self.texts.truncate(TEXTS);
+        self.waits.extend(other.waits);
+        self.headers.extend(other.headers);
+        self.error |= other.error;
+    }
+
+    fn into_owned<'b>(self) -> Evidence<'b> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Evidence {
+            codes: self.codes.into_iter().map(own).collect(),
+            texts: self.texts.into_iter().map(own).collect(),
+            waits: self.waits,
+            headers: self
+                .headers
+                .into_iter()
+                .map(|(name, value)| (own(name), own(value)))
+                .collect(),
+            error: self.error,
+        }
+    }
+}
+
+/// Takes the numbers of `[1305][busy]` and `insufficient balance (1008)` for codes.
+fn bracketed(text: &str, into: &mut Evidence<'_>) {
+    if let Some((code, _)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        if !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_digit()) {
+            into.code(Cow::Owned(code.to_owned()));
+        }
+    }
+    if let Some((code, _)) = text
+        .rsplit_once('(')
+        .and_then(|(_, rest)| rest.split_once(')'))
+    {
+        if code.len() == 4 && code.bytes().all(|byte| byte.is_ascii_digit()) {
+            into.code(Cow::Owned(code.to_owned()));
+        }
+    }
+}
+
+/// Takes the codes out of a Python dict: `{'error': {'code': 'x', 'type': 'y'}}`.
+fn quoted(text: &str, into: &mut Evidence<'_>) {
+    if !text.contains("{'") {
+        return;
+    }
+    for key in ["'code': ", "'type': ", "'status': ", "'reason': "] {
+        let mut rest = text;
+        while let Some((_, after)) = rest.split_once(key) {
+            let after = after.trim_start_matches('\'');
+            let end = after.find(['\'', ',', '}']).unwrap_or(after.len());
+            let (value, after) = after.split_at(end);
+            if value.len() <= SHORT && value != "None" {
+                into.code(Cow::Owned(value.to_owned()));
+            }
+            rest = after;
+        }
+    }
+}

@@ -1,0 +1,217 @@
+use std::time::{Duration, SystemTime};
+
+use http::header::{DATE, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
+
+use crate::evidence::Evidence;
+use crate::grpc;
+use crate::rule::fits;
+use crate::stated::Figures;
+use crate::when::{LONGEST, When, millis};
+use crate::windows::Exhausted;
+use crate::{Kind, Profile, Rule, Throttle, Wait};
+
+/// One response, to be judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case<'a> {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) trailers: Option<&'a HeaderMap>,
+    /// As much of the body as was read.
+    pub(crate) body: &'a [u8],
+    /// The model the request named.
+    pub(crate) model: Option<&'a str>,
+    /// The time of day, for responses that do not say theirs.
+    pub(crate) clock: Option<fn() -> SystemTime>,
+}
+
+/// Names what a response is. `None` for what is no refusal.
+pub(crate) fn judge(profile: &Profile, case: Case<'_>) -> Option<Throttle> {
+    let grpc = grpc::Verdict::read(case.headers, case.trailers);
+    let mut evidence = Evidence::read(case.body);
+    let mut status = case.status.as_u16();
+    let mut inside = false;
+    if let Some(grpc) = &grpc {
+        status = grpc.as_http()?;
+        grpc.testify(&mut evidence);
+    } else if case.status.is_success() {
+        if !evidence.error {
+            return None;
+        }
+        inside = true;
+        status = evidence
+            .codes
+            .iter()
+            .find_map(|code| status_of(code))
+            .unwrap_or(status);
+    } else if status < 400 {
+        return None;
+    }
+
+    let now = date(case.headers).or_else(|| case.clock.map(|clock| clock()));
+    let matcher = profile.matcher();
+    let found = matcher.find(evidence.texts.iter().map(AsRef::as_ref));
+    let figures = Figures::read(&found, &evidence.texts, now);
+    let exhausted = Exhausted::read(case.headers, &evidence, now);
+    let stated = stated(&case, grpc.as_ref(), &evidence, &figures, &exhausted, now);
+
+    let hearing = Hearing {
+        case: &case,
+        status,
+        inside,
+        evidence: &evidence,
+        stated,
+    };
+    let rules = profile.rules();
+    let (_, rule) = (0..)
+        .zip(rules)
+        .find(|(number, rule)| hearing.applies(rule) && matcher.holds(*number, &found))?;
+    let (mut kind, scope) = rule.verdict?;
+    if rule.unsure {
+        kind = exhausted.kind.unwrap_or(kind);
+    }
+
+    let mut retry = rule
+        .retry
+        .filter(|_| !rule.unsure)
+        .unwrap_or(kind.passes_with_time());
+    let mut because = rule.name;
+    if kind.is_rate() && figures.no_allowance() {
+        (kind, retry, because) = (Kind::QuotaExhausted, false, "a limit of nothing");
+    } else if kind.is_rate() && figures.never_fits() {
+        (retry, because) = (false, "larger than the limit");
+    }
+    if grpc.is_some_and(|grpc| grpc.refuses_retry()) {
+        retry = false;
+    }
+    let wait = match (stated, rule.typical) {
+        (Some(wait), _) => Wait::Stated(wait),
+        (None, Some(typical)) => Wait::Typical(typical),
+        (None, None) => Wait::Unknown,
+    };
+    let throttle = Throttle::new(kind)
+        .with_scope(scope)
+        .with_retry(retry)
+        .with_wait(wait)
+        .with_because(format!("{}: {because}", profile.name()));
+    Some(throttle)
+}
+
+/// What is known when the rules are asked.
+struct Hearing<'a> {
+    case: &'a Case<'a>,
+    status: u16,
+    // The error came inside a success.
+    inside: bool,
+    evidence: &'a Evidence<'a>,
+    stated: Option<Duration>,
+}
+
+impl Hearing<'_> {
+    /// Whether all conditions but those on the texts hold.
+    fn applies(&self, rule: &Rule) -> bool {
+        let Self { case, evidence, .. } = self;
+        let status = rule.status.is_empty()
+            || rule.status.contains(&self.status)
+            || (self.inside && self.status < 400 && rule.looks_inside());
+        let code = || {
+            rule.code.is_empty()
+                || rule
+                    .code
+                    .iter()
+                    .any(|pattern| evidence.codes.iter().any(|code| fits(pattern, code)))
+        };
+        let header = || {
+            rule.header.is_none_or(|(name, prefix)| {
+                case.headers
+                    .get(name)
+                    .is_some_and(|value| value.as_bytes().starts_with(prefix.as_bytes()))
+            })
+        };
+        let model = || {
+            rule.model.is_empty()
+                || case
+                    .model
+                    .is_some_and(|model| rule.model.iter().any(|pattern| fits(pattern, model)))
+        };
+        let wait = rule
+            .wait_under
+            .is_none_or(|most| self.stated.is_some_and(|wait| wait < most));
+        status && wait && code() && header() && model()
+    }
+}
+
+/// The wait a response states, from the source to be believed first.
+fn stated(
+    case: &Case<'_>,
+    grpc: Option<&grpc::Verdict>,
+    evidence: &Evidence<'_>,
+    figures: &Figures,
+    exhausted: &Exhausted,
+    now: Option<SystemTime>,
+) -> Option<Duration> {
+    let body = || {
+        let mut waits = evidence.waits.clone();
+        waits.sort_by_key(|(rank, _)| *rank);
+        waits.into_iter().find_map(|(_, when)| when.from(now))
+    };
+    grpc.and_then(grpc::Verdict::pushback)
+        .or_else(|| {
+            longest(
+                case.headers,
+                "retry-after-ms",
+                |value| millis(value).map(When::After),
+                now,
+            )
+        })
+        .or_else(|| {
+            longest(
+                case.headers,
+                "x-ms-retry-after-ms",
+                |value| millis(value).map(When::After),
+                now,
+            )
+        })
+        .or_else(|| longest(case.headers, RETRY_AFTER.as_str(), When::parse, now))
+        .or_else(body)
+        .or_else(|| figures.when?.from(now))
+        .or_else(|| exhausted.when?.from(now))
+        .map(|wait| wait.min(LONGEST))
+}
+
+/// The longest of the waits in all headers of this name: a floor is kept by keeping the highest.
+/// Values that cannot be read are passed over.
+fn longest(
+    headers: &HeaderMap,
+    name: &str,
+    parse: impl Fn(&str) -> Option<When>,
+    now: Option<SystemTime>,
+) -> Option<Duration> {
+    let mut longest = None;
+    for value in headers.get_all(name) {
+        let Ok(value) = value.to_str() else { continue };
+        let mut note = |when: Option<When>| {
+            longest = longest.max(when.and_then(|when| when.from(now)));
+        };
+        match parse(value) {
+            Some(when) => note(Some(when)),
+            // Two headers that a proxy made one.
+            None => value.split(',').for_each(|part| note(parse(part))),
+        }
+    }
+    longest
+}
+
+fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
+}
+
+/// The status an error inside a success names.
+fn status_of(code: &str) -> Option<u16> {
+    if code.len() != 3 {
+        return None;
+    }
+    code.parse()
+        .ok()
+        .filter(|status| (400..600).contains(status))
+}

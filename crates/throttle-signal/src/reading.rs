@@ -1,0 +1,295 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::response::Parts;
+use http::uri::Authority;
+use http::{HeaderMap, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use replay_body::{Peek, PeekBody, Peeked};
+use tokio::time::{Sleep, sleep};
+
+use crate::judge::Case;
+use crate::{Classified, Reader, RequestFacts, is_grpc, sse};
+
+/// How much of an error's body is looked at.
+const ERROR: usize = 64 * 1024;
+
+/// How much of a success's body is looked at where errors hide in it. They are short.
+const SUCCESS: usize = 8 * 1024;
+
+/// How long the head of an error's body may take. After that what has come is judged.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is to be read of one response, fixed before its request was sent.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    reader: Reader,
+    host: Host,
+    facts: Option<RequestFacts>,
+}
+
+/// Whom the request went to, kept without a copy.
+#[derive(Clone, Debug)]
+pub(crate) enum Host {
+    Authority(Authority),
+    Header(HeaderValue),
+    Unknown,
+}
+
+impl Host {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Authority(authority) => authority.host(),
+            Self::Header(value) => {
+                let host = value.to_str().unwrap_or_default();
+                host.rsplit_once(':').map_or(host, |(host, _)| host)
+            }
+            Self::Unknown => "",
+        }
+    }
+}
+
+/// How far a body is to be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Look {
+    Pass,
+    // Nothing in the body would tell more than the headers do.
+    Headers,
+    Error,
+    Success,
+    FirstEvent,
+    Trailers,
+}
+
+impl Reading {
+    pub(crate) fn new(reader: Reader, host: Host, facts: Option<RequestFacts>) -> Self {
+        Self {
+            reader,
+            host,
+            facts,
+        }
+    }
+
+    /// Reads `response`. One that already carries [`Classified`] passes at once, and so does a
+    /// success, unless errors hide in this provider's successes or a layer above wants a stream
+    /// [held](RequestFacts::hold_first_event) to its first event.
+    ///
+    /// The body is handed on whole, trailers and errors at their place.
+    pub fn read<B>(&self, response: Response<B>) -> Read<B>
+    where
+        B: Body<Data = Bytes>,
+    {
+        let (mut parts, body) = response.into_parts();
+        let look = self.look(&parts);
+        let state = match look {
+            Look::Pass => {
+                parts.extensions.get_or_insert_default::<Classified>();
+                State::Passed {
+                    parts: Some((parts, body)),
+                }
+            }
+            Look::Headers => {
+                self.judge(&mut parts, None, b"");
+                State::Passed {
+                    parts: Some((parts, body)),
+                }
+            }
+            look => {
+                let stop = match look {
+                    Look::FirstEvent => sse::begun,
+                    Look::Success => is_content,
+                    _ => |_: &[u8]| false,
+                };
+                let limit = if look == Look::Success {
+                    SUCCESS
+                } else {
+                    ERROR
+                };
+                State::Peeking {
+                    reading: self.clone(),
+                    parts: Some(parts),
+                    peek: Peek::new(body, limit).until(stop),
+                    // A stream's first event is the answer itself: however long it takes, there is
+                    // nothing to hand on before.
+                    patience: (look == Look::Error).then(|| sleep(PATIENCE)),
+                }
+            }
+        };
+        Read { state }
+    }
+
+    /// How far to read a response with this head.
+    fn look(&self, parts: &Parts) -> Look {
+        let status = parts.status.as_u16();
+        if parts.extensions.get::<Classified>().is_some() {
+            return Look::Pass;
+        }
+        if status >= 400 {
+            return Look::Error;
+        }
+        if !parts.status.is_success() {
+            return Look::Pass;
+        }
+        let holds = self
+            .facts
+            .as_ref()
+            .is_some_and(RequestFacts::hold_first_event);
+        let Some(content_type) = parts.headers.get(CONTENT_TYPE) else {
+            return Look::Pass;
+        };
+        if is_grpc(&parts.headers) {
+            return match parts.headers.contains_key("grpc-status") {
+                true => Look::Headers,
+                false if self.reader.holds_trailers() => Look::Trailers,
+                false => Look::Pass,
+            };
+        }
+        if content_type.as_bytes().starts_with(b"text/event-stream") {
+            return if holds { Look::FirstEvent } else { Look::Pass };
+        }
+        let hides = self.reader.profile_for(self.host.as_str()).hides_errors();
+        if hides && !is_longer(&parts.headers, SUCCESS) {
+            return Look::Success;
+        }
+        Look::Pass
+    }
+
+    fn judge(&self, parts: &mut Parts, trailers: Option<&HeaderMap>, body: &[u8]) {
+        let facts = self.facts.as_ref();
+        let case = Case {
+            status: parts.status,
+            headers: &parts.headers,
+            trailers,
+            body,
+            model: facts.and_then(RequestFacts::model).map(AsRef::as_ref),
+            clock: None,
+        };
+        let throttle = self.reader.judge(self.host.as_str(), case);
+        let throttle = throttle.map(|throttle| match facts {
+            Some(facts) => throttle
+                .with_account(facts.account().cloned())
+                .with_key(facts.key().cloned())
+                .with_model(facts.model().cloned()),
+            None => throttle,
+        });
+        parts.extensions.insert(Classified(throttle));
+    }
+}
+
+/// Whether the body states that it is longer than this.
+fn is_longer(headers: &HeaderMap, most: usize) -> bool {
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    length.is_some_and(|length| length.parse::<usize>().is_ok_and(|length| length > most))
+}
+
+/// Whether the beginning of a success shows an answer rather than an error.
+fn is_content(head: &[u8]) -> bool {
+    let head = head.get(..512).unwrap_or(head);
+    [&b"\"choices\":[{"[..], b"\"output\":{", b"\"content\":[{"]
+        .iter()
+        .any(|mark| head.windows(mark.len()).any(|part| part == *mark))
+}
+
+pin_project! {
+    /// Future of [`Reading::read`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the response.
+    ///
+    /// # Panics
+    ///
+    /// Polling panics outside a Tokio runtime with time enabled, if the response is an error. So
+    /// does creating it.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Read<B>
+    where
+        B: Body, // for `B::Error`
+    {
+        #[pin]
+        state: State<B>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    #[allow(clippy::large_enum_variant, reason = "a box would be on the path of every refusal")]
+    enum State<B>
+    where
+        B: Body,
+    {
+        // Nothing to read.
+        Passed { parts: Option<(Parts, B)> },
+        // The beginning of the body is arriving.
+        Peeking {
+            reading: Reading,
+            parts: Option<Parts>,
+            peek: Peek<B>,
+            #[pin]
+            patience: Option<Sleep>,
+        },
+    }
+}
+
+impl<B> Future for Read<B>
+where
+    B: Body<Data = Bytes>,
+{
+    type Output = Response<PeekBody<B>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProj::Passed { parts } => match parts.take() {
+                Some((parts, body)) => {
+                    Poll::Ready(Response::from_parts(parts, PeekBody::new(body)))
+                }
+                None => Poll::Pending, // polled again after it completed
+            },
+            StateProj::Peeking {
+                reading,
+                parts,
+                peek,
+                patience,
+            } => {
+                let peeked: Peeked<B> = match Pin::new(&mut *peek).poll(cx) {
+                    Poll::Ready(peeked) => peeked,
+                    Poll::Pending => {
+                        match patience.as_pin_mut() {
+                            Some(patience) => ready!(patience.poll(cx)),
+                            None => return Poll::Pending,
+                        }
+                        peek.stop()
+                    }
+                };
+                let Some(mut parts) = parts.take() else {
+                    return Poll::Pending;
+                };
+                reading.judge(&mut parts, peeked.trailers(), peeked.head());
+                Poll::Ready(Response::from_parts(parts, peeked.into_body()))
+            }
+        }
+    }
+}
+
+impl<B> fmt::Debug for Read<B>
+where
+    B: Body,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Passed { .. } => "Passed",
+            State::Peeking { .. } => "Peeking",
+        };
+        f.debug_struct("Read")
+            .field("state", &format_args!("{state}"))
+            .finish()
+    }
+}

@@ -1,0 +1,113 @@
+/// One event of a stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Event<'a> {
+    /// Its `event` field; empty if it has none.
+    pub(crate) name: &'a [u8],
+    /// Its last `data` line. Providers of models send one.
+    pub(crate) data: &'a [u8],
+}
+
+/// Whether a body looks like a stream of server-sent events.
+pub(crate) fn is_stream(body: &[u8]) -> bool {
+    [&b"data:"[..], b"event:", b"id:", b"retry:", b": "]
+        .iter()
+        .any(|start| body.starts_with(start))
+}
+
+/// The events of a stream, complete or not, with data only.
+pub(crate) fn events(body: &[u8]) -> impl Iterator<Item = Event<'_>> {
+    let mut lines = body.split(|byte| *byte == b'\n' || *byte == b'\r');
+    let mut name: &[u8] = b"";
+    std::iter::from_fn(move || {
+        loop {
+            let line = lines.next()?;
+            if line.is_empty() {
+                continue;
+            }
+            if let Some(data) = line.strip_prefix(b"data:") {
+                let event = Event {
+                    name: std::mem::take(&mut name),
+                    data: data.trim_ascii(),
+                };
+                return Some(event);
+            }
+            if let Some(event) = line.strip_prefix(b"event:") {
+                name = event.trim_ascii();
+            }
+        }
+    })
+}
+
+/// Whether the beginning of a stream tells enough: its first event with content is there, or an
+/// error, or its end. Comments, and events that only announce an answer, tell nothing.
+pub(crate) fn begun(head: &[u8]) -> bool {
+    // The last line may be torn.
+    let Some(end) = head
+        .iter()
+        .rposition(|byte| *byte == b'\n' || *byte == b'\r')
+    else {
+        return false;
+    };
+    let whole = head.get(..end).unwrap_or(head);
+    events(whole).any(|event| !announces(event))
+}
+
+/// Events that come before anything is known: OpenAI's `response.created` and `in_progress`,
+/// Anthropic's `message_start`, `content_block_start` and `ping`.
+fn announces(event: Event<'_>) -> bool {
+    const TYPES: [&[u8]; 6] = [
+        b"response.created",
+        b"response.in_progress",
+        b"response.queued",
+        b"message_start",
+        b"content_block_start",
+        b"ping",
+    ];
+    if !event.name.is_empty() {
+        return TYPES.contains(&event.name);
+    }
+    let head = event.data.get(..96).unwrap_or(event.data);
+    TYPES.iter().any(|name| {
+        head.windows(name.len() + 2).any(|part| {
+            part.first() == Some(&b'"')
+                && part.last() == Some(&b'"')
+                && &part[1..=name.len()] == *name
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_events_with_and_without_a_space() {
+        let body = b": hello\n\nevent: error\r\ndata:{\"a\":1}\r\n\r\ndata: [DONE]\n\n";
+        let found: Vec<_> = events(body).collect();
+        assert_eq!(found[0].name, b"error");
+        assert_eq!(found[0].data, b"{\"a\":1}");
+        assert_eq!(found[1].name, b"");
+        assert_eq!(found[1].data, b"[DONE]");
+        assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn announcements_and_comments_are_not_the_beginning() {
+        for head in [
+            "",
+            ": keep-alive\n\n",
+            "data: {\"type\":\"response.created\"}\n\n",
+            "event: message_start\ndata: {}\n\nevent: ping\ndata: {}\n\n",
+            "data: {\"choices\":[{\"delta\"",
+        ] {
+            assert!(!begun(head.as_bytes()), "{head}");
+        }
+        for head in [
+            "data: {\"choices\":[]}\n\n",
+            ": x\n\nevent: error\ndata: {\"type\":\"error\"}\n\n",
+            "data: {\"type\":\"response.created\"}\n\ndata: {\"type\":\"response.output_text.delta\"}\n",
+        ] {
+            assert!(begun(head.as_bytes()), "{head}");
+        }
+    }
+}
