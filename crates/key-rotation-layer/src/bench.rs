@@ -1,0 +1,300 @@
+use std::time::Duration;
+
+use throttle_signal::Kind;
+use tokio::time::Instant;
+
+/// Refusals come fast. A probe not refused for this long keeps nobody else out, though its answer
+/// may take another minute to be generated.
+pub(crate) const PROBE: Duration = Duration::from_secs(1);
+
+/// The ladder of guessed waits: the first up to a second, then doubling, up to a minute.
+const LADDER: Duration = Duration::from_secs(1);
+const LADDER_TOP: Duration = Duration::from_secs(60);
+
+/// Longest wait that is a guess, other than between [rare probes](crate::KeyPoolBuilder::probe_every).
+pub(crate) const LONGEST_GUESS: Duration = Duration::from_secs(15 * 60);
+
+/// How long after its end a bench is remembered: refused again sooner, the ladder goes on.
+const MEMORY: Duration = Duration::from_secs(60);
+
+/// Time in which an account, a model on it, or a key is left alone.
+///
+/// It ends with one probe: the first request after it goes alone, and its answer decides.
+#[derive(Clone, Debug)]
+pub(crate) struct Bench {
+    until: Instant,
+    kind: Kind,
+    // When a probe went out that has not been answered.
+    probe: Option<Instant>,
+    // How many guesses in a row were too short.
+    step: u32,
+    over: bool,
+}
+
+/// Whether a bench lets a request pass.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Gate {
+    /// As if there were no bench.
+    Open,
+    /// One request, as the probe.
+    Probe,
+    /// None before this moment.
+    Shut(Instant),
+}
+
+/// How long to leave something alone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Length {
+    /// This long.
+    Exactly(Duration),
+    /// Not known: the next step of the ladder.
+    Guess,
+}
+
+impl Bench {
+    /// A bench that was over at `since`, to be [set](Self::refuse).
+    pub(crate) const fn over(since: Instant) -> Self {
+        Self {
+            until: since,
+            kind: Kind::RequestRate,
+            probe: None,
+            step: 0,
+            over: true,
+        }
+    }
+
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn gate(&self, now: Instant) -> Gate {
+        if self.over {
+            return Gate::Open;
+        }
+        if now < self.until {
+            return Gate::Shut(self.until);
+        }
+        match self.probe {
+            None => Gate::Probe,
+            Some(sent) if now < sent + PROBE => Gate::Shut(sent + PROBE),
+            Some(_) => Gate::Open,
+        }
+    }
+
+    /// Notes that a request was let through; whether it is the probe.
+    pub(crate) fn send(&mut self, now: Instant) -> bool {
+        let probe = self.gate(now) == Gate::Probe;
+        if probe {
+            self.probe = Some(now);
+        }
+        probe
+    }
+
+    /// Notes that the probe was given up unanswered: the next request is the probe.
+    pub(crate) fn give_up(&mut self) {
+        self.probe = None;
+    }
+
+    /// Notes an answer to a request sent at `sent` that was not refused.
+    pub(crate) fn pass(&mut self, sent: Instant, now: Instant) {
+        // An answer to what was sent before the bench was over says nothing about now.
+        if !self.over && sent >= self.until {
+            self.over = true;
+            self.probe = None;
+            self.until = now;
+        }
+    }
+
+    /// Notes a refusal of a request sent at `sent`. The bench only grows; `random` in 0..1 draws
+    /// the guess.
+    pub(crate) fn refuse(
+        &mut self,
+        kind: Kind,
+        length: Length,
+        sent: Instant,
+        now: Instant,
+        random: f64,
+    ) {
+        // What was sent before the end of the bench met the same limit and does not count again.
+        let known = sent < self.until;
+        let wait = match length {
+            Length::Exactly(wait) => wait,
+            Length::Guess if known => return,
+            Length::Guess => {
+                if self.over && now.saturating_duration_since(self.until) > MEMORY {
+                    self.step = 0;
+                }
+                let most = LADDER.saturating_mul(1 << self.step.min(6)).min(LADDER_TOP);
+                self.step = self.step.saturating_add(1);
+                most.mul_f64(random)
+            }
+        };
+        let until = far(now, wait);
+        if self.over || until > self.until {
+            self.kind = kind;
+            self.until = until;
+        }
+        if !known {
+            self.probe = None;
+        }
+        self.over = false;
+    }
+
+    /// Whether nothing of it need be remembered.
+    pub(crate) fn is_forgotten(&self, now: Instant) -> bool {
+        self.over && now.saturating_duration_since(self.until) > MEMORY
+    }
+}
+
+/// `now + wait`, or as far away as clocks go: a server may state any number.
+pub(crate) fn far(now: Instant, wait: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    now + wait.min(YEAR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn at(start: Instant, seconds: f64) -> Instant {
+        start + Duration::from_secs_f64(seconds)
+    }
+
+    fn benched(start: Instant, wait: u64) -> Bench {
+        let mut bench = Bench::over(start);
+        bench.refuse(
+            Kind::RequestRate,
+            Length::Exactly(SECOND * u32::try_from(wait).unwrap()),
+            start,
+            start,
+            1.0,
+        );
+        bench
+    }
+
+    #[test]
+    fn a_short_refusal_does_not_shorten_a_long_bench() {
+        let start = Instant::now();
+        let mut bench = benched(start, 60);
+        bench.refuse(
+            Kind::RequestRate,
+            Length::Exactly(SECOND),
+            start,
+            at(start, 2.0),
+            1.0,
+        );
+        assert_eq!(bench.gate(at(start, 59.0)), Gate::Shut(at(start, 60.0)));
+        bench.refuse(
+            Kind::QuotaExhausted,
+            Length::Exactly(SECOND * 90),
+            start,
+            at(start, 2.0),
+            1.0,
+        );
+        assert_eq!(bench.gate(at(start, 59.0)), Gate::Shut(at(start, 92.0)));
+        assert_eq!(bench.kind(), Kind::QuotaExhausted);
+    }
+
+    #[test]
+    fn ends_with_one_probe() {
+        let start = Instant::now();
+        let mut bench = benched(start, 10);
+        let due = at(start, 10.0);
+        assert_eq!(bench.gate(due), Gate::Probe);
+        assert!(bench.send(due));
+        assert_eq!(bench.gate(at(start, 10.5)), Gate::Shut(due + PROBE));
+        assert!(!bench.send(at(start, 10.5)));
+
+        bench.give_up();
+        assert_eq!(bench.gate(at(start, 10.5)), Gate::Probe);
+        assert!(bench.send(at(start, 10.5)));
+        bench.pass(at(start, 10.5), at(start, 10.9));
+        assert_eq!(bench.gate(at(start, 10.9)), Gate::Open);
+    }
+
+    #[test]
+    fn a_probe_not_refused_at_once_keeps_nobody_out() {
+        let start = Instant::now();
+        let mut bench = benched(start, 10);
+        bench.send(at(start, 10.0));
+        assert_eq!(bench.gate(at(start, 11.0)), Gate::Open);
+    }
+
+    #[test]
+    fn a_late_answer_does_not_end_a_bench() {
+        let start = Instant::now();
+        let mut bench = benched(start, 10);
+        bench.pass(start, at(start, 3.0));
+        assert_eq!(bench.gate(at(start, 3.0)), Gate::Shut(at(start, 10.0)));
+    }
+
+    #[test]
+    fn guesses_climb_once_a_refusal_and_stop_at_a_minute() {
+        let start = Instant::now();
+        let mut bench = Bench::over(start);
+        let mut now = start;
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            let sent = now;
+            bench.send(sent);
+            bench.refuse(Kind::RequestRate, Length::Guess, sent, now, 1.0);
+            // Twenty others were in flight; all of them are refused.
+            for _ in 0..20 {
+                bench.refuse(
+                    Kind::RequestRate,
+                    Length::Guess,
+                    sent,
+                    now + SECOND / 10,
+                    1.0,
+                );
+            }
+            let Gate::Shut(until) = bench.gate(now) else {
+                panic!("shut")
+            };
+            waits.push((until - now).as_secs());
+            now = until;
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    }
+
+    #[test]
+    fn a_failed_probe_is_benched_for_one_wait_not_for_the_sum() {
+        let start = Instant::now();
+        let mut bench = benched(start, 10);
+        let due = at(start, 10.0);
+        bench.send(due);
+        bench.refuse(
+            Kind::RequestRate,
+            Length::Exactly(SECOND * 10),
+            due,
+            at(start, 10.1),
+            1.0,
+        );
+        assert_eq!(bench.gate(at(start, 10.1)), Gate::Shut(at(start, 20.1)));
+    }
+
+    #[test]
+    fn forgets_a_minute_after_recovery() {
+        let start = Instant::now();
+        let mut bench = benched(start, 10);
+        bench.pass(at(start, 10.0), at(start, 11.0));
+        assert!(!bench.is_forgotten(at(start, 70.0)));
+        assert!(bench.is_forgotten(at(start, 71.5)));
+    }
+
+    #[test]
+    fn a_stated_eternity_does_not_overflow() {
+        let start = Instant::now();
+        let mut bench = Bench::over(start);
+        bench.refuse(
+            Kind::RequestRate,
+            Length::Exactly(Duration::MAX),
+            start,
+            start,
+            1.0,
+        );
+        assert!(matches!(bench.gate(start), Gate::Shut(_)));
+    }
+}

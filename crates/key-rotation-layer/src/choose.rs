@@ -1,0 +1,252 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use throttle_signal::{AccountId, Headroom, Kind, RequestFacts};
+use tokio::time::Instant;
+
+use crate::KeyPool;
+use crate::account::allows;
+use crate::lease::Lease;
+use crate::member::{Member, Standing};
+use crate::strategy::{Candidate, Rank, Wish};
+use crate::tried::Tried;
+
+/// How much later than the second-best account a request may still be sent on the best. Forecasts
+/// race with other requests; without it, a request would be handed back for a few milliseconds.
+const SLACK: Duration = Duration::from_millis(100);
+
+/// One request that looks for an account.
+#[derive(Debug)]
+pub(crate) struct Ask<'a> {
+    pub(crate) facts: &'a RequestFacts,
+    pub(crate) model: &'a Arc<str>,
+    pub(crate) host: Option<&'a str>,
+    pub(crate) conversation: Option<u64>,
+    pub(crate) headroom: Option<&'a dyn Headroom>,
+    pub(crate) tried: &'a Tried,
+    /// Only an account that can send before this moment is of use.
+    pub(crate) before: Option<Instant>,
+    pub(crate) now: Instant,
+}
+
+/// What the pool answers.
+#[derive(Debug)]
+pub(crate) enum Choice {
+    /// Send with this key, and no later than this, when another account has its slot.
+    Send(Lease, Option<Instant>),
+    /// Nobody can take it now.
+    Nobody(Outlook),
+    /// No account's keys are for the request's host.
+    Foreign,
+}
+
+/// When the pool can take such a request again.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Outlook {
+    /// The earliest moment an account is back that needs nothing but time, and why it is out.
+    pub(crate) passes: Option<(Instant, Kind)>,
+    /// The earliest probe of an account that may be out for longer, and why.
+    pub(crate) probe: Option<(Instant, Kind)>,
+}
+
+impl Outlook {
+    fn add(&mut self, until: Instant, kind: Kind) {
+        let place = if kind.passes_with_time() {
+            &mut self.passes
+        } else {
+            &mut self.probe
+        };
+        if place.is_none_or(|(earliest, _)| until < earliest) {
+            *place = Some((until, kind));
+        }
+    }
+}
+
+/// The best account so far, and the slot of the best other.
+#[derive(Default)]
+struct Best<'a> {
+    chosen: Option<(Rank, Option<Instant>, usize, &'a Arc<Member>)>,
+    other: Option<Instant>,
+}
+
+impl KeyPool {
+    /// Picks an account and takes a key of it.
+    pub(crate) fn choose(&self, ask: &Ask<'_>) -> Choice {
+        let members = self.members();
+        let pinned = ask
+            .facts
+            .account()
+            .filter(|id| members.iter().any(|member| member.id == **id));
+        // Another thread may take the probe between the look and the grip; then look again.
+        for _ in 0..=members.len() {
+            let (best, outlook, foreign) = self.look(&members, pinned, ask);
+            if foreign {
+                return Choice::Foreign;
+            }
+            let Some((_, slot, index, member)) = best.chosen else {
+                return Choice::Nobody(outlook);
+            };
+            if let Some(lease) = self.grip(member, index, members.len(), ask) {
+                let start_by = match (slot, best.other) {
+                    (Some(slot), Some(other))
+                        if ask.headroom.is_some() && self.shared.strategy.0.uses_slots() =>
+                    {
+                        Some(slot.max(other) + SLACK)
+                    }
+                    _ => None,
+                };
+                return Choice::Send(lease, start_by);
+            }
+        }
+        Choice::Nobody(Outlook {
+            passes: Some((ask.now + SLACK, Kind::RequestRate)),
+            probe: None,
+        })
+    }
+
+    fn look<'a>(
+        &self,
+        members: &'a [Arc<Member>],
+        pinned: Option<&AccountId>,
+        ask: &Ask<'_>,
+    ) -> (Best<'a>, Outlook, bool) {
+        let strategy = &self.shared.strategy.0;
+        let wish = Wish {
+            now: ask.now,
+            cursor: self.shared.cursor.load(Relaxed),
+            conversation: ask.conversation,
+        };
+        let virtual_time = self.shared.served.load(Relaxed);
+        let mut best = Best::default();
+        let mut outlook = Outlook::default();
+        let mut foreign = !members.is_empty();
+        for (index, member) in members.iter().enumerate() {
+            if pinned.is_some_and(|id| *id != member.id) || !allows(&member.hosts, ask.host) {
+                continue;
+            }
+            foreign = false;
+            let state = member.lock();
+            let asked = ask.tried.has_account(&member.id);
+            let tried = if asked { &Tried::nobody() } else { ask.tried };
+            let busy = match member.standing(&state, ask.model, tried, ask.now) {
+                Standing::Usable { busy, .. } => busy,
+                Standing::Shut { until, kind } => {
+                    outlook.add(until, kind);
+                    continue;
+                }
+                Standing::Asked | Standing::Off => continue,
+            };
+            let paced = Member::paced_until(&state, ask.model);
+            let (last_used, served) = (state.last_used, state.served.max(virtual_time));
+            drop(state); // the forecast is foreign code
+            let slot = match ask.headroom {
+                Some(headroom) if strategy.uses_slots() || asked || ask.before.is_some() => {
+                    headroom.earliest(&member.id, ask.facts, ask.now)
+                }
+                _ => Some(paced.unwrap_or(ask.now).max(ask.now)),
+            };
+            if asked {
+                outlook.add(slot.unwrap_or(ask.now), Kind::RequestRate);
+                continue;
+            }
+            if let Some(before) = ask.before {
+                if slot.is_none_or(|slot| slot >= before) {
+                    outlook.add(slot.unwrap_or(before), Kind::RequestRate);
+                    continue;
+                }
+            }
+            let candidate = Candidate {
+                id: member.id.as_str(),
+                index,
+                of: members.len(),
+                weight: member.weight,
+                last_used,
+                served,
+                busy,
+                slot,
+            };
+            best.offer(strategy.rank(&candidate, &wish), slot, index, member);
+        }
+        (best, outlook, foreign)
+    }
+
+    /// Takes a key of an account that was usable a moment ago.
+    fn grip(&self, member: &Arc<Member>, index: usize, of: usize, ask: &Ask<'_>) -> Option<Lease> {
+        let mut state = member.lock();
+        let Standing::Usable { key, .. } = member.standing(&state, ask.model, ask.tried, ask.now)
+        else {
+            return None;
+        };
+        let count = self.shared.count.fetch_add(1, Relaxed) + 1;
+        self.shared.cursor.store((index + 1) % of, Relaxed);
+        let turn = state.served.max(self.shared.served.load(Relaxed));
+        self.shared.served.store(turn, Relaxed);
+        state.served = turn + (1_u64 << 20).div_ceil(u64::from(member.weight));
+        let probes = Member::send(&mut state, key, ask.model, count, ask.now);
+        drop(state);
+        Some(Lease::new(
+            Arc::clone(member),
+            key,
+            Arc::clone(ask.model),
+            ask.now,
+            probes,
+        ))
+    }
+
+    /// Whether, apart from a key of `account`, somebody could take such a request.
+    pub(crate) fn has_other(
+        &self,
+        account: &AccountId,
+        key: Option<&throttle_signal::Fingerprint>,
+        ask: &Ask<'_>,
+    ) -> bool {
+        let mut without = Tried::nobody();
+        if let Some(key) = key {
+            without.add_key(key.clone());
+        }
+        self.members().iter().any(|member| {
+            let itself = member.id == *account;
+            if (itself && key.is_none()) || !allows(&member.hosts, ask.host) {
+                return false;
+            }
+            let state = member.lock();
+            matches!(
+                member.standing(&state, ask.model, &without, ask.now),
+                Standing::Usable { .. }
+            )
+        })
+    }
+}
+
+impl<'a> Best<'a> {
+    fn offer(&mut self, rank: Rank, slot: Option<Instant>, index: usize, member: &'a Arc<Member>) {
+        let beaten = match &self.chosen {
+            Some((best, ..)) if *best <= rank => slot,
+            Some((_, best_slot, ..)) => {
+                let beaten = *best_slot;
+                self.chosen = Some((rank, slot, index, member));
+                beaten
+            }
+            None => {
+                self.chosen = Some((rank, slot, index, member));
+                return;
+            }
+        };
+        if let Some(slot) = beaten {
+            self.other = Some(self.other.map_or(slot, |other| other.min(slot)));
+        }
+    }
+}
+
+impl KeyPool {
+    /// When the pool can take such a request again, without taking a key.
+    pub(crate) fn outlook(&self, ask: &Ask<'_>) -> Outlook {
+        let members = self.members();
+        let (best, mut outlook, _) = self.look(&members, None, ask);
+        if let Some((_, slot, ..)) = best.chosen {
+            outlook.add(slot.unwrap_or(ask.now), Kind::RequestRate);
+        }
+        outlook
+    }
+}

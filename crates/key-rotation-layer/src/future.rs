@@ -1,0 +1,284 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use replay_body::{Kept, PeekBody, Replay};
+use throttle_signal::{Classified, Read, Reader, Reading, Throttle, Trail};
+use tokio::time::Instant;
+use tower_service::Service;
+
+use crate::lease::Lease;
+use crate::round::{Move, Round};
+
+pin_project! {
+    /// Response future of [`KeyRotation`](crate::KeyRotation).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it gives back the key it used; if it was the probe of an account or key, the next
+    /// request is. Nothing is benched for a request that was abandoned.
+    ///
+    /// # Panics
+    ///
+    /// Never. Polled again after it completed, it is pending for ever.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<S, B, R>
+    where
+        S: Service<Request<B>>, // for `S::Future`
+        R: Body, // for the errors of `PeekBody<R>`
+    {
+        again: Option<Again<S, B>>,
+        round: Round,
+        reader: Reader,
+        #[pin]
+        state: State<S::Future, R>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F, R>
+    where
+        R: Body,
+    {
+        // The inner service is answering.
+        Called { #[pin] future: F, sent: Option<Sent> },
+        // The answer is being read for a refusal.
+        Reading { #[pin] read: Read<R>, lease: Option<Lease> },
+        // Another key is taken and the inner service is making room.
+        Readying { next: Option<(Lease, Option<Instant>)> },
+        // The answer is the pool's own.
+        Answered { response: Option<Response<PeekBody<R>>> },
+    }
+}
+
+/// What is kept of a request to send it again.
+pub(crate) struct Again<S, B> {
+    service: S,
+    parts: Parts,
+    body: Kept<B>,
+}
+
+/// What belongs to one send.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) reading: Reading,
+    pub(crate) lease: Option<Lease>,
+}
+
+impl<S, B: Replay> Again<S, B> {
+    pub(crate) fn keep(request: &Request<B>, service: S) -> Self {
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.method.clone_from(request.method());
+        parts.uri.clone_from(request.uri());
+        parts.version = request.version();
+        parts.headers.clone_from(request.headers());
+        parts.extensions.clone_from(request.extensions());
+        Self {
+            service,
+            parts,
+            body: request.body().keep(),
+        }
+    }
+}
+
+impl<S, B, R> ResponseFuture<S, B, R>
+where
+    S: Service<Request<B>>,
+    R: Body,
+{
+    pub(crate) fn called(
+        future: S::Future,
+        sent: Sent,
+        round: Round,
+        again: Option<Again<S, B>>,
+        reader: Reader,
+    ) -> Self {
+        Self {
+            again,
+            round,
+            reader,
+            state: State::Called {
+                future,
+                sent: Some(sent),
+            },
+        }
+    }
+
+    pub(crate) fn answered(response: Response<PeekBody<R>>, round: Round, reader: Reader) -> Self {
+        Self {
+            again: None,
+            round,
+            reader,
+            state: State::Answered {
+                response: Some(response),
+            },
+        }
+    }
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B, R>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    B: Replay,
+    R: Body<Data = Bytes>,
+{
+    type Output = Result<Response<PeekBody<R>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateProj::Called { future, sent } => {
+                    let response = ready!(future.poll(cx))?;
+                    let Some(Sent { reading, lease }) = sent.take() else {
+                        return Poll::Pending; // never: the state is left at once
+                    };
+                    State::Reading {
+                        read: reading.read(response),
+                        lease,
+                    }
+                }
+                StateProj::Reading { read, lease } => {
+                    let mut response = ready!(read.poll(cx));
+                    let Some(lease) = lease.take() else {
+                        return Poll::Ready(Ok(response));
+                    };
+                    let now = Instant::now();
+                    let Some(throttle) = Classified::throttle(response.extensions()).cloned()
+                    else {
+                        this.round
+                            .close(Trail::of(response.extensions_mut()), Some(&lease));
+                        if !response.status().is_server_error() {
+                            lease.pass(now);
+                        }
+                        return Poll::Ready(Ok(response));
+                    };
+                    match decide(
+                        this.round,
+                        this.again.as_ref(),
+                        &throttle,
+                        &mut response,
+                        lease,
+                        now,
+                    ) {
+                        Some(next) => {
+                            drop(response); // before anything is waited for
+                            State::Readying { next: Some(next) }
+                        }
+                        None => return Poll::Ready(Ok(response)),
+                    }
+                }
+                StateProj::Readying { next } => {
+                    let Some(again) = this.again.as_mut() else {
+                        return Poll::Pending; // never: only a kept request is sent again
+                    };
+                    ready!(again.service.poll_ready(cx))?;
+                    let (Some((lease, start_by)), Some(body)) = (next.take(), again.body.replay())
+                    else {
+                        return Poll::Pending; // never: the state is left at once
+                    };
+                    let request =
+                        lease.apply(Request::from_parts(again.parts.clone(), body), start_by);
+                    let sent = Sent {
+                        reading: this.reader.begin(&request),
+                        lease: Some(lease),
+                    };
+                    State::Called {
+                        future: again.service.call(request),
+                        sent: Some(sent),
+                    }
+                }
+                StateProj::Answered { response } => {
+                    return match response.take() {
+                        Some(response) => Poll::Ready(Ok(response)),
+                        None => Poll::Pending,
+                    };
+                }
+            };
+            this.state.set(next);
+        }
+    }
+}
+
+/// Takes in a refusal. Returns the key to send with next; with none, `response` is the answer.
+fn decide<S, B: Replay, R: Body>(
+    round: &mut Round,
+    again: Option<&Again<S, B>>,
+    throttle: &Throttle,
+    response: &mut Response<PeekBody<R>>,
+    lease: Lease,
+    now: Instant,
+) -> Option<(Lease, Option<Instant>)> {
+    let sent = response
+        .extensions()
+        .get::<Trail>()
+        .is_none_or(|trail| trail.attempts > 0);
+    let (account, key) = (lease.account().clone(), lease.key().clone());
+    // A body that streamed can be sent again once it has ended, and only then.
+    let again = again.filter(|again| again.body.replay().is_some());
+    let place = again.map(|again| (&again.parts.uri, &again.parts.headers));
+    let trail = Trail::of(response.extensions_mut());
+    trail.account.get_or_insert_with(|| account.clone());
+    trail.key.get_or_insert(key);
+    match (round.refused(throttle, sent, lease, place, now), again) {
+        (Move::On(lease, start_by), _) => {
+            round.keep(
+                Trail::take(response.extensions_mut()),
+                Some((&account, throttle.kind())),
+            );
+            Some((lease, start_by))
+        }
+        (Move::Instead(throttle), Some(again)) => {
+            round.keep(
+                Trail::take(response.extensions_mut()),
+                Some((&account, throttle.kind())),
+            );
+            *response = round.envelope.refuse(throttle, &again.parts.headers);
+            round.close(Trail::of(response.extensions_mut()), None);
+            None
+        }
+        (Move::Instead(_), None) => {
+            round.close(trail_of(response), None);
+            None
+        }
+        (Move::Up(wait), _) => {
+            if let (Some(wait), Some(throttle)) =
+                (wait, Classified::throttle_mut(response.extensions_mut()))
+            {
+                *throttle = throttle.clone().with_wait(wait);
+            }
+            round.close(trail_of(response), None);
+            None
+        }
+    }
+}
+
+fn trail_of<R>(response: &mut Response<R>) -> &mut Trail {
+    Trail::of(response.extensions_mut())
+}
+
+impl<S, B, R> fmt::Debug for ResponseFuture<S, B, R>
+where
+    S: Service<Request<B>>,
+    R: Body,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::Called { .. } => "Called",
+            State::Reading { .. } => "Reading",
+            State::Readying { .. } => "Readying",
+            State::Answered { .. } => "Answered",
+        };
+        f.debug_struct("ResponseFuture")
+            .field("state", &format_args!("{state}"))
+            .finish_non_exhaustive()
+    }
+}

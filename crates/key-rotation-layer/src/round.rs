@@ -1,0 +1,221 @@
+use std::sync::Arc;
+
+use http::{HeaderMap, Uri};
+use throttle_signal::{
+    Envelope, Headroom, Kind, Origin, RequestFacts, Scope, Throttle, Trail, Wait,
+};
+use tokio::time::Instant;
+
+use crate::KeyPool;
+use crate::account::host;
+use crate::choose::{Ask, Choice, Outlook};
+use crate::lease::Lease;
+use crate::sentence::{Next, Sentence, Term, open_term};
+use crate::tried::Tried;
+
+/// One attempt's way through the pool: who was asked, who is next, what to answer when nobody is.
+#[derive(Debug)]
+pub(crate) struct Round {
+    pub(crate) pool: KeyPool,
+    pub(crate) headroom: Option<Arc<dyn Headroom>>,
+    pub(crate) envelope: Envelope,
+    pub(crate) facts: RequestFacts,
+    pub(crate) conversation: Option<u64>,
+    tried: Tried,
+    // A key has refused this very request already, for good.
+    unfit: bool,
+    // What happened before the response in hand.
+    trail: Option<Trail>,
+}
+
+/// What to do about a refusal.
+#[derive(Debug)]
+pub(crate) enum Move {
+    /// Send again with this key, no later than this.
+    On(Lease, Option<Instant>),
+    /// Hand the refusal up, as it is or with the pool's own wait.
+    Up(Option<Wait>),
+    /// Answer in its stead: the pool knows better.
+    Instead(Throttle),
+}
+
+impl Round {
+    pub(crate) const fn new(
+        pool: KeyPool,
+        headroom: Option<Arc<dyn Headroom>>,
+        envelope: Envelope,
+        facts: RequestFacts,
+        conversation: Option<u64>,
+    ) -> Self {
+        let tried = Tried::nobody();
+        Self {
+            pool,
+            headroom,
+            envelope,
+            facts,
+            conversation,
+            tried,
+            unfit: false,
+            trail: None,
+        }
+    }
+
+    fn model(&self) -> &Arc<str> {
+        self.facts.model().unwrap_or(&self.pool.shared.unnamed)
+    }
+
+    fn ask<'a>(&'a self, host: Option<&'a str>, now: Instant) -> Ask<'a> {
+        Ask {
+            facts: &self.facts,
+            model: self.model(),
+            host,
+            conversation: self.conversation,
+            headroom: self.headroom.as_deref(),
+            tried: &self.tried,
+            before: None,
+            now,
+        }
+    }
+
+    /// Picks whom to send to first.
+    pub(crate) fn first(&self, uri: &Uri, headers: &HeaderMap, now: Instant) -> Choice {
+        self.pool.choose(&self.ask(host(uri, headers), now))
+    }
+
+    /// Learns from a refusal and says what to do about it. `sent` is whether the upstream said it;
+    /// `again` is where the request would go, if it can be sent again.
+    pub(crate) fn refused(
+        &mut self,
+        throttle: &Throttle,
+        sent: bool,
+        lease: Lease,
+        again: Option<(&Uri, &HeaderMap)>,
+        now: Instant,
+    ) -> Move {
+        let sentence = Sentence::on(throttle, sent);
+        let host = again.and_then(|(uri, headers)| host(uri, headers));
+        self.bench(&sentence, throttle, lease, host, now);
+        if sentence.deterministic && std::mem::replace(&mut self.unfit, true) {
+            return Move::Up(None);
+        }
+
+        let mut ask = self.ask(host, now);
+        if sentence.next == Next::EarlierAccount {
+            let account = throttle.account().or(self.facts.account());
+            let forecast = match (ask.headroom, account) {
+                (Some(headroom), Some(account)) => headroom.earliest(account, ask.facts, now),
+                _ => None,
+            };
+            ask.before =
+                forecast.or_else(|| Some(crate::bench::far(now, throttle.wait().known()?)));
+        }
+        if let Some(start_by) = self.facts.start_by() {
+            ask.before = Some(ask.before.map_or(start_by, |before| before.min(start_by)));
+        }
+        let outlook = match (sentence.next, again) {
+            (Next::Nobody, _) => return Move::Up(None),
+            (_, None) => self.pool.outlook(&ask),
+            (_, Some(_)) => match self.pool.choose(&ask) {
+                Choice::Send(lease, start_by) => return Move::On(lease, start_by),
+                Choice::Nobody(outlook) => outlook,
+                Choice::Foreign => Outlook::default(),
+            },
+        };
+        if sentence.next == Next::EarlierAccount || sentence.deterministic {
+            return Move::Up(None);
+        }
+        match outlook.passes {
+            Some(_) if !throttle.retry() => Move::Instead(self.throttle(&outlook, now)),
+            Some((at, _)) if throttle.kind().is_rate() => {
+                Move::Up(sooner(throttle.wait(), at, now))
+            }
+            _ => Move::Up(None),
+        }
+    }
+
+    fn bench(
+        &mut self,
+        sentence: &Sentence,
+        throttle: &Throttle,
+        mut lease: Lease,
+        host: Option<&str>,
+        now: Instant,
+    ) {
+        match sentence.next {
+            Next::AnyKey => self.tried.add_key(lease.key().clone()),
+            Next::Nobody | Next::OtherAccount | Next::EarlierAccount => {
+                self.tried.add_account(lease.account().clone());
+            }
+        }
+        if sentence.next == Next::EarlierAccount {
+            if let (None, Some(wait)) = (&self.headroom, throttle.wait().known()) {
+                lease.pace(crate::bench::far(now, wait), now);
+            }
+        }
+        if let Some((target, term)) = sentence.bench {
+            let length = match term {
+                Term::Told(length) => length,
+                Term::Open => {
+                    let key = (sentence.next == Next::AnyKey).then(|| lease.key());
+                    let others = self
+                        .pool
+                        .has_other(lease.account(), key, &self.ask(host, now));
+                    open_term(self.pool.shared.probe_every, !others)
+                }
+            };
+            lease.refuse(target, throttle.kind(), length, fastrand::f64(), now);
+        }
+    }
+
+    /// The refusal of a pool of which nobody can take the request.
+    pub(crate) fn throttle(&self, outlook: &Outlook, now: Instant) -> Throttle {
+        let (kind, at) = match (outlook.passes, outlook.probe) {
+            (Some((at, kind)), _) | (None, Some((at, kind))) => (kind, Some(at)),
+            (None, None) => (Kind::Credential, None), // every account is removed or disabled
+        };
+        let wait = at.map_or(Wait::Unknown, |at| {
+            Wait::Stated(at.saturating_duration_since(now))
+        });
+        Throttle::new(kind)
+            .with_scope(Scope::Model)
+            .with_wait(wait)
+            .with_retry(outlook.passes.is_some())
+            .with_origin(Origin::Pool)
+            .with_model(self.facts.model().cloned())
+            .with_because("key-rotation: every account is out")
+    }
+
+    /// Keeps what happened up to a refusal that is not handed up.
+    pub(crate) fn keep(
+        &mut self,
+        mut trail: Trail,
+        lease: Option<(&throttle_signal::AccountId, Kind)>,
+    ) {
+        if let Some(earlier) = self.trail.take() {
+            trail.absorb(earlier);
+        }
+        if let Some((account, kind)) = lease {
+            trail.step("key-rotation", format!("account {account} refused: {kind}"));
+        }
+        self.trail = Some(trail);
+    }
+
+    /// Completes the trail of the response that is handed up.
+    pub(crate) fn close(&mut self, trail: &mut Trail, lease: Option<&Lease>) {
+        if let Some(lease) = lease {
+            trail.account.get_or_insert_with(|| lease.account().clone());
+            trail.key.get_or_insert_with(|| lease.key().clone());
+        }
+        if let Some(earlier) = self.trail.take() {
+            trail.absorb(earlier);
+        }
+    }
+}
+
+/// The wait until `at` if it is shorter than what a refusal says, or the refusal says nothing.
+fn sooner(said: Wait, at: Instant, now: Instant) -> Option<Wait> {
+    let wait = at.saturating_duration_since(now);
+    said.known()
+        .is_none_or(|said| wait < said)
+        .then_some(Wait::Stated(wait))
+}

@@ -1,0 +1,131 @@
+use std::fmt;
+use std::mem;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use replay_body::{PeekBody, Replay};
+use throttle_signal::RequestFacts;
+use tokio::time::Instant;
+use tower_service::Service;
+
+use crate::ResponseFuture;
+use crate::choose::Choice;
+use crate::future::{Again, Sent};
+use crate::layer::Settings;
+use crate::round::Round;
+use crate::strategy::Pick;
+
+/// Middleware that sends each request with a key of a pool, and with another one when that is
+/// refused.
+///
+/// See the [crate docs](crate) for an example.
+///
+/// # Clone
+///
+/// The inner service must be [`Clone`]: each response future keeps a clone to send further attempts
+/// through, while this service goes on to serve other requests. The pool is shared by all clones.
+#[derive(Clone)]
+pub struct KeyRotation<S> {
+    inner: S,
+    settings: Settings,
+}
+
+impl<S> KeyRotation<S> {
+    pub(crate) const fn new(inner: S, settings: Settings) -> Self {
+        Self { inner, settings }
+    }
+
+    /// Returns a reference to the inner service.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// Returns a mutable reference to the inner service.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Returns the inner service, consuming `self`.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for KeyRotation<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    B: Replay,
+    R: Body<Data = Bytes>,
+{
+    type Response = Response<PeekBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let now = Instant::now();
+        let Settings {
+            pool,
+            headroom,
+            envelope,
+            reader,
+            sticky,
+        } = &self.settings;
+        let facts = RequestFacts::ensure(&mut request, now);
+        let conversation = match pool.shared.strategy.0 {
+            Pick::Sticky { .. } => sticky.conversation(&request),
+            _ => None,
+        };
+        let round = Round::new(
+            pool.clone(),
+            headroom.clone(),
+            envelope.clone(),
+            facts,
+            conversation,
+        );
+
+        match round.first(request.uri(), request.headers(), now) {
+            Choice::Send(lease, start_by) => {
+                let again = pool
+                    .has_choice()
+                    .then(|| Again::keep(&request, self.inner.clone()));
+                let request = lease.apply(request, start_by);
+                let sent = Sent {
+                    reading: reader.begin(&request),
+                    lease: Some(lease),
+                };
+                ResponseFuture::called(self.inner.call(request), sent, round, again, reader.clone())
+            }
+            // Nothing of this pool: it goes as it came.
+            Choice::Foreign => {
+                let sent = Sent {
+                    reading: reader.begin(&request),
+                    lease: None,
+                };
+                ResponseFuture::called(self.inner.call(request), sent, round, None, reader.clone())
+            }
+            Choice::Nobody(outlook) => {
+                // Lets go of the readiness this instance held.
+                let fresh = self.inner.clone();
+                drop(mem::replace(&mut self.inner, fresh));
+                let throttle = round.throttle(&outlook, now);
+                let response = envelope.refuse(throttle, request.headers());
+                ResponseFuture::answered(response, round, reader.clone())
+            }
+        }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for KeyRotation<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRotation")
+            .field("inner", &self.inner)
+            .field("pool", &self.settings.pool)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,8 @@
+//! Tests through the public API, in one binary.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod contract;
+mod pool;
+mod rotation;
+mod upstream;

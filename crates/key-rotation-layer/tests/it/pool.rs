@@ -1,0 +1,183 @@
+//! The pool itself: what it accepts, shows and lets change.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, Request, StatusCode};
+use http_body_util::Full;
+use key_rotation_layer::{Account, Credential, InvalidPool, KeyPool, KeyRotationLayer};
+use throttle_signal::{AccountId, Kind, Scope};
+use tower::{Layer, ServiceExt, service_fn};
+
+use crate::upstream::{Body, Upstream, ok, refused, request, throttle};
+
+#[test]
+fn refuses_what_cannot_work() {
+    let a = || AccountId::new("a");
+    let build = |keys: &[&str]| {
+        KeyPool::builder()
+            .account("a", keys.iter().copied())
+            .build()
+            .err()
+    };
+    assert_eq!(
+        KeyPool::builder().build().err(),
+        Some(InvalidPool::NoAccount)
+    );
+    assert_eq!(build(&[]), Some(InvalidPool::NoKey(a())));
+    assert_eq!(build(&["sk-1", " "]), Some(InvalidPool::EmptyKey(a())));
+    assert_eq!(build(&["sk-1\n"]), Some(InvalidPool::UnsendableKey(a())));
+    let twice = KeyPool::builder()
+        .account("a", ["sk-1"])
+        .account("a", ["sk-2"])
+        .build();
+    assert_eq!(twice.err(), Some(InvalidPool::Duplicate(a())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_take_effect_without_dropping_what_is_in_flight() {
+    let pool = KeyPool::builder().account("a", ["sk-a"]).build().unwrap();
+    let upstream = Upstream::slow(|_| (Duration::from_secs(1), ok()));
+    let service = KeyRotationLayer::new(pool.clone()).layer(upstream);
+    let send = || service.clone().oneshot(request());
+
+    let change = async {
+        tokio::task::yield_now().await;
+        pool.replace(Account::new("a").key("sk-new")).unwrap();
+        pool.add(Account::new("b").key("sk-b")).unwrap();
+    };
+    let (before, ()) = tokio::join!(send(), change);
+    assert_eq!(before.unwrap().status(), StatusCode::OK);
+    assert_eq!(service.get_ref().keys(), "sk-a");
+
+    send().await.unwrap();
+    send().await.unwrap();
+    assert_eq!(service.get_ref().keys(), "sk-new sk-b");
+
+    pool.disable(&"a".into()).unwrap();
+    send().await.unwrap();
+    send().await.unwrap();
+    assert_eq!(service.get_ref().keys(), "sk-b sk-b");
+
+    pool.enable(&"a".into()).unwrap();
+    pool.remove(&"b".into()).unwrap();
+    send().await.unwrap();
+    assert_eq!(service.get_ref().keys(), "sk-new");
+
+    pool.remove(&"a".into()).unwrap();
+    assert_eq!(send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(service.get_ref().keys(), "");
+
+    let unknown = Some(InvalidPool::Unknown("a".into()));
+    assert_eq!(pool.remove(&"a".into()).err(), unknown);
+    assert_eq!(pool.enable(&"a".into()).err(), unknown);
+    assert_eq!(pool.replace(Account::new("a").key("sk-a")).err(), unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replaced_account_starts_afresh() {
+    let pool = KeyPool::builder()
+        .account("a", ["sk-old"])
+        .account("b", ["sk-b"])
+        .build()
+        .unwrap();
+    let upstream = Upstream::new(|seen| {
+        if seen.key == "sk-old" {
+            refused(throttle(Kind::Credential, Scope::Key))
+        } else {
+            ok()
+        }
+    });
+    let service = KeyRotationLayer::new(pool.clone()).layer(upstream);
+    service.clone().oneshot(request()).await.unwrap();
+    pool.replace(Account::new("a").key("sk-new")).unwrap();
+    service.clone().oneshot(request()).await.unwrap();
+    assert_eq!(service.get_ref().keys(), "sk-old sk-b sk-new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn puts_the_key_where_the_account_says() {
+    let pool = KeyPool::builder()
+        .push(
+            Account::new("x")
+                .key("key-x")
+                .credential(Credential::header(HeaderName::from_static("x-api-key"))),
+        )
+        .build()
+        .unwrap();
+    let echo = service_fn(async |request: Request<Body>| {
+        let shown = format!("{} {:?}", request.uri(), request.headers().get("x-api-key"));
+        Ok::<_, std::convert::Infallible>(http::Response::new(Full::new(Bytes::from(shown))))
+    });
+    let send = |pool: &KeyPool| {
+        KeyRotationLayer::new(pool.clone())
+            .layer(echo)
+            .oneshot(request())
+    };
+    let text = |response: http::Response<_>| async {
+        let body = http_body_util::BodyExt::collect(response.into_body())
+            .await
+            .unwrap();
+        String::from_utf8(body.to_bytes().to_vec()).unwrap()
+    };
+    assert!(
+        text(send(&pool).await.unwrap())
+            .await
+            .ends_with("Some(Sensitive)")
+    );
+
+    pool.replace(
+        Account::new("x")
+            .key("key-x")
+            .credential(Credential::query("key")),
+    )
+    .unwrap();
+    assert!(
+        text(send(&pool).await.unwrap())
+            .await
+            .contains("/completions?key=key-x ")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_go_only_to_the_hosts_they_are_for() {
+    let pool = KeyPool::builder()
+        .push(Account::new("a").key("sk-a").host("*.aliyuncs.com"))
+        .push(Account::new("b").key("sk-b").host("api.example.com"))
+        .build()
+        .unwrap();
+    let service = KeyRotationLayer::new(pool).layer(Upstream::new(|_| ok()));
+    for host in [
+        "api.example.com",
+        "dashscope.aliyuncs.com",
+        "evil.example.com",
+        "api.example.com",
+    ] {
+        let mut request = request();
+        *request.uri_mut() = format!("https://{host}/v1").parse().unwrap();
+        service.clone().oneshot(request).await.unwrap();
+    }
+    let keys: Vec<_> = service
+        .get_ref()
+        .seen()
+        .into_iter()
+        .map(|seen| seen.key)
+        .collect();
+    assert_eq!(keys, ["sk-b", "sk-a", "", "sk-b"]);
+}
+
+#[test]
+fn shows_no_secret() {
+    let secret = "sk-0123456789abcdef0123456789abcdef";
+    let pool = KeyPool::builder().account("a", [secret]).build().unwrap();
+    let account = Account::new("b").key(secret);
+    let layer = KeyRotationLayer::new(pool.clone());
+    let service = layer.layer(());
+    let shown = format!(
+        "{pool:?} {account:?} {layer:?} {service:?} {:#?}",
+        KeyPool::builder().push(Account::new("c").key(secret))
+    );
+    for start in 0..=secret.len() - 8 {
+        assert!(!shown.contains(&secret[start..start + 8]), "{shown}");
+    }
+}
