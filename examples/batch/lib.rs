@@ -1,1 +1,23 @@
-//! The main job: a batch of prompts, finished inside the quota.
+//! A batch of prompts, finished inside the quota.
+
+mod args;
+mod command;
+mod dispatch;
+mod endpoint;
+mod errand;
+mod input;
+mod key;
+mod line;
+mod output;
+mod progress;
+mod quota;
+mod record;
+
+mod stack;
+mod table;
+mod tally;
+mod target;
+mod wire;
+
+pub use self::args::Args;
+pub use self::command::run;

@@ -1,0 +1,103 @@
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+use crate::key::Key;
+use crate::quota::Quota;
+
+/// Sends a batch of prompts to a rate-limited endpoint and finishes inside its quota.
+///
+/// Without --base-url a Model Studio simulator is started on loopback: no account, key or network
+/// is needed. With it, requests go to a real OpenAI-compatible endpoint, keys by --key or
+/// DASHSCOPE_API_KEYS (KEY[@ACCOUNT], several separated by commas), answers to OUT.
+///
+/// Run again with the same OUT to go on where a run was stopped or killed.
+#[expect(
+    clippy::doc_markdown,
+    reason = "shown on the terminal, where Markdown is noise"
+)]
+#[derive(Debug, Parser)]
+#[command(name = "batch", after_help = EXIT)]
+pub struct Args {
+    /// Requests: JSONL in the OpenAI / Model Studio Batch format, or a prompt a line [default: 200 prompts that come along]
+    pub(crate) input: Option<PathBuf>,
+
+    /// Where records go, in the Batch output format; what is recorded there is skipped [default: nowhere, or with --base-url the first free of answers-1.jsonl, answers-2.jsonl, …]
+    #[arg(short, long, value_name = "OUT.jsonl")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// The endpoint, such as https://dashscope.aliyuncs.com/compatible-mode/v1 [default: a simulator]
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: Option<String>,
+
+    /// How the endpoint words its refusals [default: by its host]
+    #[arg(long, value_enum)]
+    pub(crate) profile: Option<Profile>,
+
+    /// A key, and the account whose quota it draws on; repeat for more
+    // `Key` is read without fail: a message of clap's would repeat the value.
+    #[arg(long = "key", value_name = "KEY[@ACCOUNT]", value_parser = clap::value_parser!(Key))]
+    pub(crate) keys: Vec<Key>,
+
+    /// The model to ask, whatever the input names; repeat for those to fall back to, in order
+    #[arg(long = "model", value_name = "M", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) models: Vec<String>,
+
+    /// Requests under way at once, those that wait for their turn included [default: 30 s of the quota]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) concurrency: Option<usize>,
+
+    /// Send N requests: the first N of INPUT, or the prompts that come along, repeated as needed
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) requests: Option<usize>,
+
+    /// End stdout with a JSON object of what was done
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(
+        flatten,
+        next_help_heading = "Quota [default: what Model Studio publishes for the model]"
+    )]
+    pub(crate) quota: Quota,
+}
+
+const EXIT: &str = "\
+Exit status: 0 when every request is recorded, completed or failed; 1 when the run could not be
+started or had to end early; 2 for a wrong command line; 130 after Ctrl-C.";
+
+/// How an endpoint words its refusals.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Profile {
+    /// Alibaba Model Studio (`DashScope`)
+    ModelStudio,
+    /// `OpenAI`
+    Openai,
+    /// Anybody
+    Generic,
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("must be a whole number from 1".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn no_key_is_shown() {
+        let args = Args::parse_from(["batch", "--key", "sk-hidden@a"]);
+        assert!(!format!("{args:?}").contains("hidden"));
+    }
+}
