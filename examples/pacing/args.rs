@@ -1,0 +1,48 @@
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::server::Server;
+
+/// Paces an hour of virtual time against servers that count in different ways.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "pacing")]
+pub struct Args {
+    /// Servers of the table, as A,B,foreign; all by default
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    server: Vec<Server>,
+
+    /// Token charging: three providers, and what a client reserves
+    #[arg(long)]
+    pub(crate) tokens: bool,
+
+    /// Queueing: one tenant with 70 % of the traffic at 92 % load
+    #[arg(long)]
+    pub(crate) fairness: bool,
+
+    /// A pool of ten unequal accounts at 95 % load
+    #[arg(long)]
+    pub(crate) keys: bool,
+
+    /// Write a JSON object a line rather than a table
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Draw the servers' table as an SVG
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chart: Option<PathBuf>,
+
+    /// Runs with different chance, of which the mean is shown
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) seeds: u8,
+}
+
+impl Args {
+    /// The servers asked for, in the order asked for.
+    pub(crate) fn servers(&self) -> &[Server] {
+        if self.server.is_empty() {
+            return &Server::ALL;
+        }
+        &self.server
+    }
+}

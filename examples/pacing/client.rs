@@ -1,0 +1,71 @@
+mod governor;
+mod interval;
+mod paced;
+mod resilience;
+mod window;
+
+use std::fmt;
+
+use tower::BoxError;
+
+use crate::caller::{Caller, Retry};
+use crate::network::Network;
+use crate::server::Quota;
+
+/// The clients of the table: ways of keeping to a quota that one can have today, and ours.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Client {
+    /// Sends at once; after a 429 waits 2ⁿ + U(0, 1) seconds, five tries in all.
+    Naive,
+    /// One queue that sends a request every 60 / RPM seconds.
+    Interval,
+    /// `governor`: a direct limiter for each window.
+    Governor,
+    /// `tower::limit::RateLimit`, one for each request window, shared through a `Buffer`.
+    Tower,
+    /// `tower-resilience-ratelimiter`, one for each request window.
+    Resilience,
+}
+
+impl Client {
+    pub(crate) const PEERS: [Self; 5] = [
+        Self::Naive,
+        Self::Interval,
+        Self::Governor,
+        Self::Tower,
+        Self::Resilience,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Naive => "naive",
+            Self::Interval => "interval",
+            Self::Governor => "governor",
+            Self::Tower => "tower RateLimit",
+            Self::Resilience => "tower-resilience",
+        }
+    }
+
+    /// The client over `network`, told nothing but the provider's published `quota`.
+    ///
+    /// Must be called inside the runtime: tower's buffer starts a task.
+    ///
+    /// # Errors
+    ///
+    /// What a builder says to the quota.
+    pub(crate) fn caller(self, quota: Quota, network: Network) -> Result<Caller, BoxError> {
+        Ok(match self {
+            Self::Naive => Caller::new(network, Retry::Backoff),
+            Self::Interval => Caller::new(interval::over(network, quota), Retry::Backoff),
+            Self::Governor => Caller::new(governor::over(network, quota), Retry::Backoff),
+            Self::Tower => Caller::new(window::over(network, quota), Retry::Backoff),
+            Self::Resilience => Caller::new(resilience::over(network, quota)?, Retry::Backoff),
+        })
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
