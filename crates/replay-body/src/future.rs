@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
-use http_body::{Body, SizeHint};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -40,6 +40,7 @@ pin_project! {
             head: Option<Request<()>>,
             #[pin]
             body: B,
+            size: usize,
             gather: Gather,
         },
         // The body is here and the inner service, whose readiness was let go, is making room.
@@ -60,8 +61,8 @@ where
         }
     }
 
-    /// Collects the body first; `service` has been made ready.
-    pub(crate) fn collect(request: Request<B>, service: S) -> Self {
+    /// Collects the body, of a stated size, first; `service` has been made ready.
+    pub(crate) fn collect(request: Request<B>, size: usize, service: S) -> Self {
         let (parts, body) = request.into_parts();
         Self {
             state: State::Collecting {
@@ -69,6 +70,7 @@ where
                 ready: true,
                 head: Some(Request::from_parts(parts, ())),
                 body,
+                size,
                 gather: Gather::default(),
             },
         }
@@ -92,9 +94,10 @@ where
                     ready,
                     head,
                     body,
+                    size,
                     gather,
                 } => {
-                    let Poll::Ready(body) = poll_collect(body, gather, cx) else {
+                    let Poll::Ready(body) = poll_collect(body, *size, gather, cx) else {
                         if mem::take(ready) {
                             // A clone is not ready; the instance that was lets go by being dropped.
                             *service = service.clone();
@@ -135,6 +138,7 @@ where
 /// Reads the body to its end, or to its error, which then goes down as the body's own.
 fn poll_collect<B>(
     mut body: Pin<&mut B>,
+    size: usize,
     gather: &mut Gather,
     cx: &mut Context<'_>,
 ) -> Poll<ReplayBody<B>>
@@ -146,7 +150,7 @@ where
         let hint = body.size_hint();
         match ready!(body.as_mut().poll_frame(cx)) {
             Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => gather.push(data, stated(&hint)),
+                Ok(data) => gather.push(data, size),
                 Err(frame) => trailers = frame.into_trailers().ok(),
             },
             Some(Err(error)) => {
@@ -159,11 +163,6 @@ where
     }
     let data = mem::take(gather).into_bytes();
     Poll::Ready(ReplayBody::complete(data, trailers))
-}
-
-/// How much room to make: what the body states, which was checked against the cap.
-fn stated(hint: &SizeHint) -> usize {
-    usize::try_from(hint.exact().unwrap_or(0)).unwrap_or(0)
 }
 
 impl<S, B> fmt::Debug for ReplayFuture<S, B>

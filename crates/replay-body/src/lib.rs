@@ -32,25 +32,25 @@
 //!
 //! # What the crate promises
 //!
-//! * **What goes in comes out.** Data, trailers and errors pass at their place, whatever the frames,
-//!   the cap or the limit.
+//! * **What goes in comes out.** Data, trailers and errors pass at their place, whatever the
+//!   frames, the cap or the limit.
 //! * **A wrapped body tells the truth.** `size_hint` and `is_end_stream` are the inner body's, less
 //!   what was yielded and plus what was put back.
-//! * **A part of a body is never replayed as the whole.** A body that failed, was dropped half way or
-//!   grew over its cap has no replay.
+//! * **A part of a body is never replayed as the whole.** A body that failed, was dropped half way
+//!   or grew over its cap has no replay.
 //! * **A failing request body is the inner service's business.** The error reaches it as the body's
 //!   own, after the data before it; [`ReplayLayer`] adds no error.
-//! * **Nothing is held while waiting.** While [`ReplayLayer`] waits for a body it holds no readiness
-//!   of the inner service.
+//! * **Nothing is held while waiting.** While [`ReplayLayer`] waits for a body it holds no
+//!   readiness of the inner service.
 //! * **Nothing is boxed that was not peeked into.**
 //!
 //! # Limits
 //!
-//! * A request body that states its size is collected if that is within the cap, and its statement is
-//!   believed: one that yields more than it stated is collected all the same.
+//! * A request body that states its size is collected if that is within the cap, and its statement
+//!   is believed: one that yields more than it stated is collected all the same.
 //! * A body of unknown size is sent on as it comes, and recorded. Until it has ended it has neither
-//!   [`bytes`](Replay::bytes) nor a [`replay`](Replay::replay); what a layer [kept](Replay::keep) of it can
-//!   be replayed afterwards.
+//!   [`bytes`](Replay::bytes) nor a [`replay`](Replay::replay); what a layer [kept](Replay::keep)
+//!   of it can be replayed afterwards.
 //! * A [`Full`](http_body_util::Full) is replayable only until it is polled.
 //!
 //! # Cancel safety

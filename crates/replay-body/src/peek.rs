@@ -22,8 +22,8 @@ use crate::put_back::{PutBack, Tail};
 ///
 /// # Cancel safety
 ///
-/// Dropping it drops the body and what was read of it, nothing else. Until it completes it can be polled
-/// again at any time, such as after losing a race with a timer, and goes on where it was.
+/// Dropping it drops the body and what was read of it, nothing else. Until it completes it can be
+/// polled again at any time, such as after losing a race with a timer, and goes on where it was.
 ///
 /// # Panics
 ///

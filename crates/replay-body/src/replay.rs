@@ -13,8 +13,8 @@ use crate::Kept;
 /// body can go twice is known only at run time when it streams, and a body that cannot is sent once
 /// and its answer passed on, which is not an error.
 ///
-/// [`Full<Bytes>`](Full), [`Empty<Bytes>`](Empty) and [`ReplayBody`](crate::ReplayBody) have it. Any other body
-/// gets it from a [`ReplayLayer`](crate::ReplayLayer) further out.
+/// [`Full<Bytes>`](Full), [`Empty<Bytes>`](Empty) and [`ReplayBody`](crate::ReplayBody) have it.
+/// Any other body gets it from a [`ReplayLayer`](crate::ReplayLayer) further out.
 ///
 /// # Example
 ///

@@ -56,13 +56,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let stated = request.body().size_hint().exact();
-        let collect =
-            !request.body().is_end_stream() && stated.is_some_and(|size| size <= self.cap as u64);
-        if collect {
+        let size = stated.and_then(|size| usize::try_from(size).ok());
+        if let Some(size) = size.filter(|size| *size <= self.cap && !request.body().is_end_stream())
+        {
             // The future takes the instance that is ready, and lets go of its readiness should it
             // have to wait for the body.
             let unready = self.inner.clone();
-            ReplayFuture::collect(request, mem::replace(&mut self.inner, unready))
+            ReplayFuture::collect(request, size, mem::replace(&mut self.inner, unready))
         } else {
             let request = request.map(|body| ReplayBody::tee(body, self.cap));
             ReplayFuture::called(self.inner.call(request))

@@ -2,8 +2,8 @@
 //!
 //! [`Upstream`] answers each request with the next answer of its script and notes when the request
 //! came. Under tokio's paused clock that makes a test a timeline: so many seconds in, this request;
-//! so many later, that one. [`Steps`] is a body that fails, hangs or takes its time. [`process`] starts
-//! real programs.
+//! so many later, that one. [`Steps`] is a body that fails, hangs or takes its time. [`process`]
+//! starts real programs.
 //!
 //! # Example
 //!

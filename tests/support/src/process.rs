@@ -29,8 +29,8 @@ impl Program {
     /// Starts what `command` says and waits until it accepts connections.
     ///
     /// `command` is given a port that is free now and a directory that lives as long as the
-    /// program. The program has no standard input; its output goes to a file there and is shown if it fails. It must not
-    /// fork into the background: only the process started here is ended.
+    /// program. The program has no standard input; its output goes to a file there and is shown if
+    /// it fails. It must not fork into the background: only the process started here is ended.
     ///
     /// # Panics
     ///
@@ -123,12 +123,13 @@ pub fn free_addr() -> SocketAddr {
         .expect("a free port")
 }
 
-/// Returns where a program is installed, or `None`, in which case a test may pass over what it needs it for.
+/// Returns where a program is installed, or `None`, in which case a test may pass over what it
+/// needs it for.
 ///
 /// # Panics
 ///
-/// If it is missing and the environment says `TEST_TOOLS=required`, as `cargo xtask test` does: there, no
-/// test is passed over.
+/// If it is missing and the environment says `TEST_TOOLS=required`, as `cargo xtask test` does:
+/// there, no test is passed over.
 #[must_use]
 pub fn find(name: &str) -> Option<PathBuf> {
     // Debian keeps servers where only root looks for them.
@@ -167,7 +168,8 @@ pub mod haproxy {
             let sections = config(port);
             let text = format!(
                 "global\n    maxconn 1000\n    nbthread 1\n\
-                 defaults\n    mode http\n    timeout connect 5s\n    timeout client 30s\n    timeout server 30s\n\
+                 defaults\n    mode http\n    timeout connect 5s\n\
+                 \x20   timeout client 30s\n    timeout server 30s\n\
                  {sections}\n"
             );
             fs::write(&file, text).expect("a file in a new directory");
@@ -184,7 +186,8 @@ pub mod nginx {
 
     /// Starts nginx, or returns `None` if it is not installed.
     ///
-    /// `config` is given the port to listen on at 127.0.0.1, and returns what stands inside `http { }`.
+    /// `config` is given the port to listen on at 127.0.0.1, and returns what stands inside `http {
+    /// }`.
     ///
     /// # Panics
     ///
