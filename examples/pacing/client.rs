@@ -1,16 +1,19 @@
 mod governor;
 mod interval;
+mod own;
 mod paced;
 mod resilience;
 mod window;
 
 use std::fmt;
+use std::time::Duration;
 
 use tower::BoxError;
 
+use self::own::Setting;
 use crate::caller::{Caller, Retry};
 use crate::network::Network;
-use crate::server::Quota;
+use crate::server::{Quota, Server};
 
 /// The clients of the table: ways of keeping to a quota that one can have today, and ours.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,15 +28,24 @@ pub(crate) enum Client {
     Tower,
     /// `tower-resilience-ratelimiter`, one for each request window.
     Resilience,
+    /// `rate-limit-layer` under `retry-429-layer`, as its users get it.
+    Own,
+    /// The same, with bursts allowed.
+    OwnBursts,
+    /// The same, with a guard of 100 ms rather than a learned one.
+    OwnFixedGuard,
 }
 
 impl Client {
-    pub(crate) const PEERS: [Self; 5] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Naive,
         Self::Interval,
         Self::Governor,
         Self::Tower,
         Self::Resilience,
+        Self::Own,
+        Self::OwnBursts,
+        Self::OwnFixedGuard,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -43,6 +55,9 @@ impl Client {
             Self::Governor => "governor",
             Self::Tower => "tower RateLimit",
             Self::Resilience => "tower-resilience",
+            Self::Own => "rate-limit-layer",
+            Self::OwnBursts => "rate-limit-layer bursts",
+            Self::OwnFixedGuard => "rate-limit-layer guard 100 ms",
         }
     }
 
@@ -60,7 +75,25 @@ impl Client {
             Self::Governor => Caller::new(governor::over(network, quota), Retry::Backoff),
             Self::Tower => Caller::new(window::over(network, quota), Retry::Backoff),
             Self::Resilience => Caller::new(resilience::over(network, quota)?, Retry::Backoff),
+            Self::Own | Self::OwnBursts | Self::OwnFixedGuard => {
+                let limiter = self.setting().limiter(quota);
+                Caller::new(own::over(network, limiter), Retry::Within)
+            }
         })
+    }
+
+    /// Whether the row says something of this server.
+    pub(crate) fn is_for(self, server: Server) -> bool {
+        // A fixed guard is only good for long windows, where it costs nothing.
+        self != Self::OwnFixedGuard || server == Server::J
+    }
+
+    fn setting(self) -> Setting {
+        Setting {
+            bursts: self == Self::OwnBursts,
+            guard: (self == Self::OwnFixedGuard).then_some(Duration::from_millis(100)),
+            charging: None,
+        }
     }
 }
 

@@ -44,7 +44,10 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), BoxError> {
         writeln!(out, "{}", Row::HEAD)?;
     }
     for &server in args.servers() {
-        for client in Client::PEERS {
+        for client in Client::ALL
+            .into_iter()
+            .filter(|client| client.is_for(server))
+        {
             let row = run::measure(server, client, args.seeds.into(), HOUR)?;
             if args.json {
                 writeln!(out, "{}", serde_json::to_string(&row)?)?;
