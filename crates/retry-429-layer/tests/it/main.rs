@@ -1,0 +1,34 @@
+//! Tests through the public API, in one binary.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod contract;
+mod retry;
+mod trail;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use retry_429_layer::{Backoff, Retry429Layer};
+
+type Body = Full<Bytes>;
+
+/// Delays of 1, 2, 4 and then 5 s where none is known, known ones up to a minute.
+const POLICY: Backoff = Backoff::new()
+    .max_retries(3)
+    .initial_delay(secs(1))
+    .max_guess(secs(5))
+    .max_delay(secs(60))
+    .without_jitter();
+
+const LAYER: Retry429Layer = Retry429Layer::with_policy(POLICY);
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn request() -> Request<Body> {
+    Request::new(Full::from("payload"))
+}
