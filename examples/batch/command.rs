@@ -1,21 +1,20 @@
-use std::collections::HashMap;
 use std::io::{Write, stdout};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use tokio::sync::watch;
 
 use crate::args::Args;
 use crate::dispatch::{self, Ended, Sink};
 use crate::errand::Shared;
-use crate::input::{BadLine, Input, Job};
+use crate::input::{BadLine, Input};
 use crate::output::Output;
 use crate::progress::{Progress, note};
 use crate::record::Record;
+use crate::stop::Stop;
 use crate::tally::{Report, Tally};
-use crate::target::Target;
-use crate::wire::{Counts, Wire};
+use crate::target::{Ideal, Target};
+use crate::wire::Wire;
 use crate::{stack, table};
 
 /// Does what the command line says.
@@ -42,17 +41,16 @@ async fn batch(args: &Args) -> Result<ExitCode> {
         refuse(line, &mut output, &mut bad)?;
     }
 
-    let (ideal, rate) = ideal(&target, &input.jobs);
-    let concurrency = args.concurrency.unwrap_or_else(|| concurrency(rate));
+    let ideal = target.ideal(&input.jobs);
+    let concurrency = concurrency(args, ideal);
     let progress = Progress::new(requests);
     let wire = Wire::new();
     let counts = wire.counts();
-    let stop = Arc::new(watch::Sender::new(false));
-    let interrupt = tokio::spawn(interrupted(Arc::clone(&stop)));
+    let stop = Stop::on_ctrl_c();
     let shared = Shared {
         endpoint: target.endpoint.clone(),
         counts: Arc::clone(&counts),
-        stop: stop.subscribe(),
+        stop: stop.watch(),
     };
     let service = stack::build(&target, wire)?;
     let sink = Sink {
@@ -64,10 +62,14 @@ async fn batch(args: &Args) -> Result<ExitCode> {
         hopeless,
     } = dispatch::all(service, input.jobs, concurrency, shared, &stop, sink).await?;
     progress.finish();
-    interrupt.abort();
     tally.failed += bad.failed;
 
-    let report = report(&target, &counts, tally, requests, recorded_before, ideal);
+    let report = Report::new(
+        tally,
+        (requests as u64, recorded_before as u64),
+        target.sends(&counts),
+        ideal.map(|ideal| ideal.seconds),
+    );
     let path = output.path().map(|path| path.display().to_string());
     output.close()?;
     show(&table::closing(&report, path.as_deref()))?;
@@ -90,7 +92,7 @@ async fn batch(args: &Args) -> Result<ExitCode> {
     }
     if report.lost > 0 {
         note(&format!("stopped; {}", go_on()));
-        return Ok(ExitCode::from(if *stop.borrow() { 130 } else { 1 }));
+        return Ok(ExitCode::from(if stop.is_set() { 130 } else { 1 }));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -136,86 +138,18 @@ fn refuse(line: BadLine, output: &mut Output, tally: &mut Tally) -> Result<()> {
     ))
 }
 
-/// The least time the quota allows for these jobs, in seconds, and the rate that binds.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "requests are far fewer than 2^52"
-)]
-fn ideal(target: &Target, jobs: &[Job]) -> (Option<f64>, Option<f64>) {
-    let mut by_model: HashMap<&str, u64> = HashMap::new();
-    for job in jobs {
-        *by_model
-            .entry(target.chain.first().unwrap_or(&job.model))
-            .or_default() += 1;
-    }
-    let ideal = |(model, requests): (&str, u64)| {
-        Some((
-            (requests - 1) as f64 / target.rate(model)?,
-            target.rate(model)?,
-        ))
-    };
-    let slowest = by_model
-        .into_iter()
-        .filter_map(ideal)
-        .max_by(|one, other| one.0.total_cmp(&other.0));
-    (
-        slowest.map(|(ideal, _)| ideal),
-        slowest.map(|(_, rate)| rate),
-    )
-}
-
 /// Enough to use the quota up when an answer takes half a minute.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "clamped"
 )]
-fn concurrency(rate: Option<f64>) -> usize {
-    (rate.unwrap_or(2.0) * 30.0).clamp(64.0, 2000.0) as usize
+pub(crate) fn concurrency(args: &Args, ideal: Option<Ideal>) -> usize {
+    let enough = ideal.map_or(64.0, |ideal| ideal.rate * 30.0);
+    args.concurrency
+        .unwrap_or(enough.clamp(64.0, 2000.0) as usize)
 }
 
-fn report(
-    target: &Target,
-    counts: &Counts,
-    tally: Tally,
-    requests: usize,
-    recorded_before: usize,
-    ideal: Option<f64>,
-) -> Report {
-    let ledger = target
-        .simulator
-        .as_ref()
-        .map(model_studio_sim::Simulator::ledger);
-    let (sends, refused_429) = match ledger {
-        Some(ledger) => (
-            ledger.requests() + ledger.refusals() + ledger.invalid_keys,
-            ledger.refusals(),
-        ),
-        None => (counts.sends(), counts.refused()),
-    };
-    Report::new(
-        tally,
-        requests as u64,
-        recorded_before as u64,
-        sends,
-        refused_429,
-        ideal,
-    )
-}
-
-fn show(text: &str) -> Result<()> {
+pub(crate) fn show(text: &str) -> Result<()> {
     writeln!(stdout().lock(), "{text}").context("cannot write to standard output")
-}
-
-/// The first Ctrl-C stops sending, the second leaves at once; records are whole either way.
-async fn interrupted(stop: Arc<watch::Sender<bool>>) {
-    let mut times = 0;
-    while tokio::signal::ctrl_c().await.is_ok() {
-        times += 1;
-        if times > 1 {
-            std::process::exit(130);
-        }
-        note("\nstopping: what was sent is waited for; press Ctrl-C again to leave at once");
-        stop.send_replace(true);
-    }
 }

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tower::Service;
@@ -14,6 +13,7 @@ use crate::errand::{self, Outcome, Shared};
 use crate::input::Job;
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::stop::Stop;
 use crate::tally::Tally;
 use crate::wire::Broken;
 
@@ -44,7 +44,7 @@ pub(crate) async fn all<S, B>(
     jobs: Vec<Job>,
     concurrency: usize,
     shared: Shared,
-    stop: &watch::Sender<bool>,
+    stop: &Stop,
     sink: Sink<'_>,
 ) -> Result<Ended>
 where
@@ -60,7 +60,7 @@ where
         hopeless: None,
     };
     loop {
-        while errands.len() < concurrency && !*stop.borrow() {
+        while errands.len() < concurrency && !stop.is_set() {
             let Some(job) = jobs.next() else { break };
             errands.spawn(errand::run(service.clone(), job, shared.clone()));
         }
@@ -80,7 +80,7 @@ where
             }
             Outcome::SetAside => {}
             Outcome::Hopeless(reason) => {
-                stop.send_replace(true);
+                stop.set();
                 ended.hopeless.get_or_insert(reason);
             }
         }

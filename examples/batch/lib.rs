@@ -5,6 +5,7 @@ mod command;
 mod dispatch;
 mod endpoint;
 mod errand;
+mod film;
 mod input;
 mod key;
 mod line;
@@ -14,6 +15,7 @@ mod quota;
 mod record;
 
 mod stack;
+mod stop;
 mod table;
 mod tally;
 mod target;

@@ -1,5 +1,13 @@
 use clap::Args;
 
+/// The models whose quota is known, best first: those people fall back to, and a snapshot.
+pub(crate) const MODELS: [&str; 4] = [
+    "qwen3-max",
+    "qwen-plus",
+    "qwen-turbo",
+    "qwen3-max-2025-09-23",
+];
+
 /// What one account may ask of one model. A missing limit does not limit.
 #[derive(Args, Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Quota {

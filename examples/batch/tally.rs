@@ -57,10 +57,8 @@ impl Report {
     /// Adds up a run.
     pub(crate) fn new(
         tally: Tally,
-        requests: u64,
-        recorded_before: u64,
-        sends: u64,
-        refused_429: u64,
+        (requests, recorded_before): (u64, u64),
+        (sends, refused_429): (u64, u64),
         ideal_s: Option<f64>,
     ) -> Self {
         let elapsed_s = round(tally.elapsed.as_secs_f64());

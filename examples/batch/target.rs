@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -6,10 +7,14 @@ use secrecy::ExposeSecret;
 
 use crate::args::{Args, Profile};
 use crate::endpoint::Endpoint;
-use crate::input::{Input, MODEL};
+use crate::input::{Input, Job, MODEL};
 use crate::key::{Accounts, Key};
 use crate::progress::note;
-use crate::quota::Quota;
+use crate::quota::{MODELS, Quota};
+use crate::wire::Counts;
+
+/// The keys that open the simulator, unless others are given: two accounts.
+const KEYS: [&str; 3] = ["sk-a1@a", "sk-a2@a", "sk-b1@b"];
 
 /// Where the requests go: an endpoint, the keys for it, and what it allows.
 #[derive(Debug)]
@@ -19,7 +24,7 @@ pub(crate) struct Target {
     pub(crate) profile: Profile,
     /// The models to ask in order. Empty: each request's own.
     pub(crate) chain: Vec<String>,
-    /// The models whose quota is known, and all of the chain and the input.
+    /// The models of the chain and the input, and those whose quota is known.
     pub(crate) quotas: Vec<(String, Quota)>,
     /// What any other model allows.
     pub(crate) other: Quota,
@@ -34,56 +39,37 @@ impl Target {
     ///
     /// Fails if the URL or a key is wrong, there is no key, or the simulator cannot start.
     pub(crate) async fn settle(args: &Args, input: &Input) -> Result<Self> {
-        let models = input.jobs.iter().map(|job| &job.model).chain(&args.models);
         let mut quotas: Vec<(String, Quota)> = Vec::new();
-        for model in models {
+        let named = args.models.iter().map(String::as_str);
+        let named = named.chain(input.jobs.iter().map(|job| job.model.as_str()));
+        for model in named.chain(MODELS) {
             if !quotas.iter().any(|(known, _)| known == model) {
-                quotas.push((model.clone(), args.quota.of(model)));
+                quotas.push((model.to_owned(), args.quota.of(model)));
             }
         }
-        let (endpoint, accounts, simulator) = match &args.base_url {
-            Some(url) => {
-                let endpoint = Endpoint::parse(url)?;
-                let accounts = Accounts::collect(if args.keys.is_empty() {
-                    environment()
-                } else {
-                    args.keys.clone()
-                })?;
-                if endpoint.exposes_keys() {
-                    note(&format!(
-                        "note: keys go to {} unencrypted; https would protect them",
-                        endpoint.authority()
-                    ));
-                }
-                (endpoint, accounts, None)
+        let (endpoint, accounts, simulator) = if let Some(url) = &args.base_url {
+            let (endpoint, accounts) = real(url, &args.keys)?;
+            (endpoint, accounts, None)
+        } else {
+            for (_, quota) in quotas.iter_mut().filter(|(_, quota)| !quota.is_limit()) {
+                *quota = Quota::default().of(MODEL);
             }
-            None => {
-                let keys = if args.keys.is_empty() {
-                    ["sk-a1@a", "sk-a2@a", "sk-b1@b"].map(Key::from).to_vec()
-                } else {
-                    args.keys.clone()
-                };
-                let accounts = Accounts::collect(keys)?;
-                let quotas = quotas.iter_mut().map(|(model, quota)| {
-                    // A model that neither Model Studio nor the user gives a quota is limited as its largest is.
-                    if !quota.is_limit() {
-                        *quota = Quota::default().of(MODEL);
-                    }
-                    (model.as_str(), *quota)
-                });
-                let simulator = simulator(&accounts, quotas).await?;
-                (
-                    Endpoint::parse(simulator.base_url())?,
-                    accounts,
-                    Some(simulator),
-                )
-            }
+            let accounts = Accounts::collect(if args.keys.is_empty() {
+                KEYS.map(Key::from).to_vec()
+            } else {
+                args.keys.clone()
+            })?;
+            let simulator = simulator(&accounts, &quotas).await?;
+            (
+                Endpoint::parse(simulator.base_url())?,
+                accounts,
+                Some(simulator),
+            )
         };
-        let profile = args.profile.unwrap_or_else(|| Profile::of(&endpoint));
         Ok(Self {
+            profile: args.profile.unwrap_or_else(|| Profile::of(&endpoint)),
             endpoint,
             accounts,
-            profile,
             chain: args.models.clone(),
             quotas,
             other: args.quota,
@@ -91,16 +77,49 @@ impl Target {
         })
     }
 
-    /// Requests a second that all accounts together allow the model.
-    #[expect(clippy::cast_precision_loss, reason = "accounts are few")]
-    pub(crate) fn rate(&self, model: &str) -> Option<f64> {
-        let quota = self
-            .quotas
-            .iter()
-            .find(|(known, _)| known == model)
-            .map_or(self.other, |(_, quota)| *quota);
-        Some(quota.rate()? * self.accounts.len() as f64)
+    /// What the quota allows for these jobs; `None` if nothing limits them.
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    pub(crate) fn ideal(&self, jobs: &[Job]) -> Option<Ideal> {
+        let mut by_model: HashMap<&str, u64> = HashMap::new();
+        for job in jobs {
+            let model = self.chain.first().unwrap_or(&job.model);
+            *by_model.entry(model).or_default() += 1;
+        }
+        let ideal = |(model, requests)| {
+            let rate = self.quota(model).rate()? * self.accounts.len() as f64;
+            Some(Ideal {
+                seconds: (requests - 1) as f64 / rate,
+                rate,
+            })
+        };
+        let ideals = by_model.into_iter().filter_map(ideal);
+        ideals.max_by(|one, other| one.seconds.total_cmp(&other.seconds))
     }
+
+    /// What one account may ask of `model`.
+    pub(crate) fn quota(&self, model: &str) -> Quota {
+        let found = self.quotas.iter().find(|(known, _)| known == model);
+        found.map_or(self.other, |(_, quota)| *quota)
+    }
+
+    /// Requests sent and requests refused: by the simulator's ledger, or else as counted here.
+    pub(crate) fn sends(&self, counts: &Counts) -> (u64, u64) {
+        let Some(simulator) = &self.simulator else {
+            return (counts.sends(), counts.refused());
+        };
+        let ledger = simulator.ledger();
+        let sends = ledger.requests() + ledger.refusals() + ledger.invalid_keys;
+        (sends, ledger.refusals())
+    }
+}
+
+/// What the quota allows for a given load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ideal {
+    /// The least time it takes, in seconds.
+    pub(crate) seconds: f64,
+    /// Requests a second, over all accounts, of the model that takes longest.
+    pub(crate) rate: f64,
 }
 
 impl Profile {
@@ -116,11 +135,27 @@ impl Profile {
     }
 }
 
+fn real(url: &str, keys: &[Key]) -> Result<(Endpoint, Accounts)> {
+    let endpoint = Endpoint::parse(url)?;
+    let accounts = Accounts::collect(if keys.is_empty() {
+        environment()
+    } else {
+        keys.to_vec()
+    })?;
+    if endpoint.exposes_keys() {
+        note(&format!(
+            "note: keys go to {} unencrypted; https would protect them",
+            endpoint.authority()
+        ));
+    }
+    Ok((endpoint, accounts))
+}
+
 /// A simulator with these accounts and quotas, as quick to answer as a small model with a short
 /// answer.
 pub(crate) async fn simulator(
     accounts: &Accounts,
-    quotas: impl IntoIterator<Item = (&str, Quota)>,
+    quotas: &[(String, Quota)],
 ) -> Result<Simulator> {
     let latency = Latency::uniform(Duration::from_millis(40), Duration::from_millis(120));
     let mut builder = Simulator::builder().latency(latency);
@@ -128,7 +163,7 @@ pub(crate) async fn simulator(
         builder = builder.account(account, keys.iter().map(ExposeSecret::expose_secret));
     }
     for (model, quota) in quotas {
-        builder = builder.model(model, limits(quota));
+        builder = builder.model(model, limits(*quota));
     }
     builder
         .start()

@@ -14,6 +14,8 @@ use hyper_util::rt::TokioExecutor;
 use tokio::sync::watch;
 use tower::Service;
 
+use crate::film::Film;
+
 /// An answer may take this long, its last byte included. Long outputs take minutes.
 const ANSWER: Duration = Duration::from_secs(600);
 
@@ -25,6 +27,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 pub(crate) struct Wire {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     counts: Arc<Counts>,
+    film: Option<Arc<Film>>,
 }
 
 /// What crossed the wire.
@@ -61,7 +64,18 @@ impl Wire {
         Self {
             client,
             counts: Arc::default(),
+            film: None,
         }
+    }
+
+    /// The same, filmed from now on.
+    pub(crate) fn filmed(self) -> (Self, Arc<Film>) {
+        let film = Arc::new(Film::begin());
+        let wire = Self {
+            film: Some(Arc::clone(&film)),
+            ..self
+        };
+        (wire, film)
     }
 
     /// What it has counted, now and later.
@@ -81,10 +95,21 @@ impl Wire {
     + Send
     + Sync
     + 'static {
-        tower::service_fn(move |request| self.clone().send(request))
+        tower::service_fn(move |request| {
+            let wire = self.clone();
+            async move { wire.send(request).await }
+        })
     }
 
-    async fn send(self, request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Broken> {
+    /// Sends a request and reads the whole answer.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the host cannot be reached, or the connection breaks or falls silent.
+    pub(crate) async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Full<Bytes>>, Broken> {
         let sent = request.extensions().get::<Sent>().cloned();
         if let Some(sent) = &sent {
             sent.0.send_replace(true);
@@ -107,6 +132,9 @@ impl Wire {
                 &self.counts.refused
             };
             count.fetch_add(1, Ordering::Relaxed);
+            if let Some(film) = &self.film {
+                film.take(!kept);
+            }
         }
         answer
     }
