@@ -300,24 +300,23 @@ impl Partition {
                 })
             }
             Meter::Fixed { .. } => {
-                (cost <= limit).then(|| now + (window.length - window.place(now).1))
+                (cost <= limit).then(|| now.saturating_add(window.length - window.place(now).1))
             }
             Meter::Counter {
                 current, previous, ..
             } => {
-                let rest = window.length - window.place(now).1;
-                let over = u128::from(current.saturating_add(cost));
+                let (_, into) = window.place(now);
                 let length = u128::from(window.length);
-                // previous × (length − into) ≤ (limit − current − cost) × length
-                let into = u128::from(limit).checked_sub(over).map(|room| {
-                    let covered = (room * length).checked_div(u128::from(*previous));
-                    length.saturating_sub(covered.unwrap_or(length))
-                });
-                let into = into.and_then(|into| u64::try_from(into).ok());
-                let start = now - window.place(now).1;
-                match into {
-                    Some(into) => Some(start + into.min(window.length)),
-                    None => (cost <= limit).then_some(now + rest),
+                let over = u128::from(current.saturating_add(cost));
+                match u128::from(limit).checked_sub(over) {
+                    // previous × (length − into) ≤ (limit − current − cost) × length
+                    Some(room) => {
+                        let covered = (room * length).checked_div(u128::from(*previous));
+                        let free = length.saturating_sub(covered.unwrap_or(length));
+                        let free = u64::try_from(free).unwrap_or(window.length);
+                        Some(now.saturating_add(free.saturating_sub(into)))
+                    }
+                    None => (cost <= limit).then(|| now.saturating_add(window.length - into)),
                 }
             }
             Meter::Bucket { level, .. } => {

@@ -10,4 +10,6 @@ mod binary;
 mod chat;
 mod client;
 mod ledger;
+mod limits;
+mod oracle;
 mod refusals;
