@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
+use throttle_signal::Profile;
 
 use crate::key::Key;
 use crate::quota::Quota;
@@ -31,8 +33,8 @@ pub struct Args {
     pub(crate) base_url: Option<String>,
 
     /// How the endpoint words its refusals [default: by its host]
-    #[arg(long, value_enum)]
-    pub(crate) profile: Option<Profile>,
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Profile::names()))]
+    pub(crate) profile: Option<String>,
 
     /// A key, and the account whose quota it draws on; repeat for more
     // `Key` is read without fail: a message of clap's would repeat the value.
@@ -40,7 +42,7 @@ pub struct Args {
     pub(crate) keys: Vec<Key>,
 
     /// The model to ask, whatever the input names; repeat for those to fall back to, in order
-    #[arg(long = "model", value_name = "M", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long = "model", value_name = "M", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) models: Vec<String>,
 
     /// Requests under way at once, those that wait for their turn included [default: 30 s of the quota]
@@ -65,17 +67,6 @@ pub struct Args {
 const EXIT: &str = "\
 Exit status: 0 when every request is recorded, completed or failed; 1 when the run could not be
 started or had to end early; 2 for a wrong command line; 130 after Ctrl-C.";
-
-/// How an endpoint words its refusals.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum Profile {
-    /// Alibaba Model Studio (`DashScope`)
-    ModelStudio,
-    /// `OpenAI`
-    Openai,
-    /// Anybody
-    Generic,
-}
 
 fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {

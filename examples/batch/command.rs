@@ -1,6 +1,5 @@
 use std::io::{Write, stdout};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
@@ -49,7 +48,6 @@ async fn batch(args: &Args) -> Result<ExitCode> {
     let stop = Stop::on_ctrl_c();
     let shared = Shared {
         endpoint: target.endpoint.clone(),
-        counts: Arc::clone(&counts),
         stop: stop.watch(),
     };
     let service = stack::build(&target, wire)?;
@@ -60,7 +58,16 @@ async fn batch(args: &Args) -> Result<ExitCode> {
     let Ended {
         mut tally,
         hopeless,
-    } = dispatch::all(service, input.jobs, concurrency, shared, &stop, sink).await?;
+    } = dispatch::all(
+        service,
+        input.jobs,
+        concurrency,
+        shared,
+        &counts,
+        &stop,
+        sink,
+    )
+    .await?;
     progress.finish();
     tally.failed += bad.failed;
 

@@ -15,7 +15,7 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::stop::Stop;
 use crate::tally::Tally;
-use crate::wire::Broken;
+use crate::wire::{Broken, Counts};
 
 /// Where a run writes, and who watches it.
 #[derive(Debug)]
@@ -44,6 +44,7 @@ pub(crate) async fn all<S, B>(
     jobs: Vec<Job>,
     concurrency: usize,
     shared: Shared,
+    counts: &Counts,
     stop: &Stop,
     sink: Sink<'_>,
 ) -> Result<Ended>
@@ -72,11 +73,11 @@ where
                 sink.output.write(&done.record)?;
                 ended.tally.add(&done);
                 ended.tally.elapsed = began.elapsed();
-                sink.progress.advance(shared.counts.refused());
+                sink.progress.advance(counts.refused());
             }
             Outcome::Refused => {
                 ended.tally.elapsed = began.elapsed();
-                sink.progress.advance(shared.counts.refused());
+                sink.progress.advance(counts.refused());
             }
             Outcome::SetAside => {}
             Outcome::Hopeless(reason) => {

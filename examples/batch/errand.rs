@@ -1,5 +1,4 @@
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,15 +13,7 @@ use tower::{Service, ServiceExt};
 use crate::endpoint::Endpoint;
 use crate::input::Job;
 use crate::record::{self, Record};
-use crate::wire::{Broken, Counts, Sent};
-
-/// Waits before a request is sent again after the connection broke or could not be made.
-const WAITS: [Duration; 4] = [
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-];
+use crate::wire::{Broken, Sent};
 
 /// A stack hands a refusal back when its own patience is over; a batch has more, up to here.
 const RETURNS: u32 = 10;
@@ -31,7 +22,6 @@ const RETURNS: u32 = 10;
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
     pub(crate) endpoint: Endpoint,
-    pub(crate) counts: Arc<Counts>,
     /// Set to `true` to send nothing more.
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -87,7 +77,6 @@ where
         Ok(uri) => uri,
         Err(error) => return failed(job, "invalid_url", error.to_string()),
     };
-    let mut waits = WAITS.into_iter();
     let mut returns = 0;
     loop {
         let mut request = Request::post(uri.clone())
@@ -97,7 +86,7 @@ where
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         request.extensions_mut().insert(sent.clone());
-        let broken = match answer(service.clone(), request).await {
+        match answer(service.clone(), request).await {
             Ok(response) => match refusal(&response) {
                 None => return answered(job, &response),
                 Some(Refusal::Unread) => return Outcome::Refused,
@@ -110,21 +99,15 @@ where
                     Verdict::Hopeless => return Outcome::Hopeless(hopeless(throttle, &response)),
                 },
             },
-            Err(broken) => broken,
-        };
-        let wait = waits.next();
-        match wait {
-            // The first word from a host never heard of settles it: a wrong name, most likely.
-            Some(wait) if !broken.is_unreachable() || shared.counts.heard() => {
-                tokio::time::sleep(wait).await;
-            }
-            _ if broken.is_unreachable() => {
+            Err(broken) if broken.is_unreachable() => {
                 let host = shared.endpoint.authority();
                 return Outcome::Hopeless(format!(
                     "cannot reach {host}: {broken}; check --base-url and the network"
                 ));
             }
-            _ => return failed(job, "connection", format!("the connection broke: {broken}")),
+            Err(broken) => {
+                return failed(job, "connection", format!("the connection broke: {broken}"));
+            }
         }
     }
 }

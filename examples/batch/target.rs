@@ -4,8 +4,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use model_studio_sim::{Latency, Limits, Simulator};
 use secrecy::ExposeSecret;
+use throttle_signal::{Profile, Reader};
 
-use crate::args::{Args, Profile};
+use crate::args::Args;
 use crate::endpoint::Endpoint;
 use crate::input::{Input, Job, MODEL};
 use crate::key::{Accounts, Key};
@@ -21,7 +22,8 @@ const KEYS: [&str; 3] = ["sk-a1@a", "sk-a2@a", "sk-b1@b"];
 pub(crate) struct Target {
     pub(crate) endpoint: Endpoint,
     pub(crate) accounts: Accounts,
-    pub(crate) profile: Profile,
+    /// How the endpoint's refusals are read.
+    pub(crate) reader: Reader,
     /// The models to ask in order. Empty: each request's own.
     pub(crate) chain: Vec<String>,
     /// The models of the chain and the input, and those whose quota is known.
@@ -67,7 +69,7 @@ impl Target {
             )
         };
         Ok(Self {
-            profile: args.profile.unwrap_or_else(|| Profile::of(&endpoint)),
+            reader: reader(args.profile.as_deref(), &endpoint),
             endpoint,
             accounts,
             chain: args.models.clone(),
@@ -122,16 +124,12 @@ pub(crate) struct Ideal {
     pub(crate) rate: f64,
 }
 
-impl Profile {
-    fn of(endpoint: &Endpoint) -> Self {
-        let host = endpoint.host().to_ascii_lowercase();
-        if host.ends_with(".aliyuncs.com") || endpoint.is_loopback() {
-            Self::ModelStudio
-        } else if host == "openai.com" || host.ends_with(".openai.com") {
-            Self::Openai
-        } else {
-            Self::Generic
-        }
+/// Loopback has no provider's name; what listens there is a simulator.
+fn reader(profile: Option<&str>, endpoint: &Endpoint) -> Reader {
+    let profile = profile.or(endpoint.is_loopback().then_some("model-studio"));
+    match profile.and_then(Profile::named) {
+        Some(profile) => Reader::new().profile(profile),
+        None => Reader::new(),
     }
 }
 

@@ -46,6 +46,7 @@ pub(crate) struct Sent(Arc<watch::Sender<bool>>);
 #[derive(Debug)]
 pub(crate) struct Broken {
     unreachable: bool,
+    may_pass: bool,
     reason: String,
 }
 
@@ -115,7 +116,7 @@ impl Wire {
             sent.0.send_replace(true);
         }
         self.counts.sends.fetch_add(1, Ordering::Relaxed);
-        let answer = tokio::time::timeout(ANSWER, answer(&self.client, request)).await;
+        let answer = tokio::time::timeout(ANSWER, self.answer(request)).await;
         let answer = answer
             .unwrap_or_else(|_| Err(Broken::new(format!("no answer in {} s", ANSWER.as_secs()))));
 
@@ -138,22 +139,22 @@ impl Wire {
         }
         answer
     }
-}
 
-async fn answer(
-    client: &Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    request: Request<Full<Bytes>>,
-) -> Result<Response<Full<Bytes>>, Broken> {
-    let response = client.request(request).await.map_err(|error| Broken {
-        unreachable: error.is_connect(),
-        reason: deepest(&error),
-    })?;
-    let (parts, body) = response.into_parts();
-    let body = body
-        .collect()
-        .await
-        .map_err(|error| Broken::new(deepest(&error)))?;
-    Ok(Response::from_parts(parts, Full::new(body.to_bytes())))
+    async fn answer(&self, request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Broken> {
+        let response = self.client.request(request).await;
+        let (parts, body) = response
+            .map_err(|error| Broken {
+                unreachable: error.is_connect(),
+                may_pass: !error.is_connect() || self.counts.heard(),
+                reason: deepest(&error),
+            })?
+            .into_parts();
+        let body = body
+            .collect()
+            .await
+            .map_err(|error| Broken::new(deepest(&error)))?;
+        Ok(Response::from_parts(parts, Full::new(body.to_bytes())))
+    }
 }
 
 impl Counts {
@@ -186,8 +187,15 @@ impl Broken {
     pub(crate) fn new(reason: String) -> Self {
         Self {
             unreachable: false,
+            may_pass: true,
             reason,
         }
+    }
+
+    /// Whether another try may fare better. The first word from a host never heard of settles it:
+    /// it is a wrong name, most likely.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.may_pass
     }
 
     /// Whether there was no connection, so that nothing was sent.
