@@ -43,7 +43,7 @@ pin_project! {
             size: usize,
             gather: Gather,
         },
-        // The body is here and the inner service, whose readiness was let go, is making room.
+        // The body is here and the inner service is making room, unless it is ready still.
         Readying { service: S, request: Option<Request<ReplayBody<B>>> },
         // The inner service is answering.
         Called { #[pin] future: F },
@@ -104,19 +104,12 @@ where
                         }
                         return Poll::Pending;
                     };
-                    let (Some(mut service), Some(head)) = (service.take(), head.take()) else {
+                    let (Some(service), Some(head)) = (service.take(), head.take()) else {
                         return Poll::Pending; // never: the state is left at once
                     };
-                    let request = head.map(|()| body);
-                    if *ready {
-                        State::Called {
-                            future: service.call(request),
-                        }
-                    } else {
-                        State::Readying {
-                            service,
-                            request: Some(request),
-                        }
+                    State::Readying {
+                        service,
+                        request: Some(head.map(|()| body)),
                     }
                 }
                 StateProj::Readying { service, request } => {
