@@ -11,7 +11,7 @@ use crate::when::{When, millis};
 const TEXT: usize = 16 * 1024;
 
 /// A message no longer than this counts as a code, too.
-const SHORT: usize = 64;
+const SHORT: usize = 96;
 
 /// Bounds on what is kept of one body, so that a hostile one costs no more than a long one.
 const CODES: usize = 48;

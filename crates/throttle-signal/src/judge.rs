@@ -48,6 +48,15 @@ pub(crate) fn judge(profile: &Profile, case: Case<'_>) -> Option<Throttle> {
         return None;
     }
 
+    if let Some(error) = case
+        .headers
+        .get("x-amzn-errortype")
+        .and_then(|value| value.to_str().ok())
+    {
+        let name = error.split_once(':').map_or(error, |(name, _)| name);
+        evidence.code(name.to_owned().into());
+    }
+
     let now = date(case.headers).or_else(|| case.clock.map(|clock| clock()));
     let matcher = profile.matcher();
     let found = matcher.find(evidence.texts.iter().map(AsRef::as_ref));
@@ -68,7 +77,7 @@ pub(crate) fn judge(profile: &Profile, case: Case<'_>) -> Option<Throttle> {
         .find(|(number, rule)| hearing.applies(rule) && matcher.holds(*number, &found))?;
     let (mut kind, scope) = rule.verdict?;
     if rule.unsure {
-        kind = exhausted.kind.unwrap_or(kind);
+        kind = exhausted.kind.or(figures.over()).unwrap_or(kind);
     }
 
     let mut retry = rule
@@ -81,7 +90,12 @@ pub(crate) fn judge(profile: &Profile, case: Case<'_>) -> Option<Throttle> {
     } else if kind.is_rate() && figures.never_fits() {
         (retry, because) = (false, "larger than the limit");
     }
-    if grpc.is_some_and(|grpc| grpc.refuses_retry()) {
+    // Somebody below has done the retrying, or knows that none helps.
+    let asked_not_to = case
+        .headers
+        .get("x-should-retry")
+        .is_some_and(|value| value == "false");
+    if asked_not_to || grpc.is_some_and(|grpc| grpc.refuses_retry()) {
         retry = false;
     }
     let wait = match (stated, rule.typical) {

@@ -85,7 +85,7 @@ impl Profile {
 
     /// The names of all built-in profiles.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        profiles::TABLES.iter().map(|table| table.name)
+        profiles::tables().map(|table| table.name)
     }
 
     /// The profile's name.

@@ -70,7 +70,7 @@ impl Rule {
     }
 
     /// Requires one of these as a machine field of the body: a code, type, status, reason or quota
-    /// id, numbers in decimal; or, exactly, as a message of at most 64 bytes.
+    /// id, numbers in decimal; or, exactly, as a message of at most 96 bytes.
     ///
     /// A `*` at the beginning or end of a pattern stands for anything.
     #[must_use]

@@ -1,5 +1,6 @@
 use std::time::SystemTime;
 
+use crate::Kind;
 use crate::matcher::Found;
 use crate::when::{When, number, span, timestamp};
 
@@ -19,6 +20,8 @@ enum Says {
     Before(u32),
     Limit,
     Requested,
+    // What is and what may be, behind the name of the dimension.
+    Ratio,
 }
 
 const fn marker(stem: &'static str, says: Says) -> Marker {
@@ -26,7 +29,7 @@ const fn marker(stem: &'static str, says: Says) -> Marker {
 }
 
 /// Found in the same pass as the stems of the rules.
-pub(crate) static MARKERS: [Marker; 29] = [
+pub(crate) static MARKERS: [Marker; 30] = [
     marker("again in", Says::Wait),
     marker("again after", Says::Wait),
     marker("retry in", Says::Wait),
@@ -56,6 +59,7 @@ pub(crate) static MARKERS: [Marker; 29] = [
     marker("小时后", Says::Before(3600)),
     marker("limit", Says::Limit),
     marker("requested", Says::Requested),
+    marker("(actual/limit): ", Says::Ratio),
 ];
 
 /// What the messages of a body state in figures.
@@ -64,6 +68,7 @@ pub(crate) struct Figures {
     pub(crate) when: Option<When>,
     limit: Option<f64>,
     requested: Option<f64>,
+    over: Option<Kind>,
 }
 
 impl Figures {
@@ -83,6 +88,7 @@ impl Figures {
                 Says::Limit if figures.limit.is_none() => figures.limit = figure(after),
                 Says::Requested if figures.requested.is_none() => figures.requested = figure(after),
                 Says::Limit | Says::Requested => {}
+                Says::Ratio => figures.over = figures.over.or(over(before, after)),
                 Says::Wait | Says::At | Says::Before(_) if figures.when.is_some() => {}
                 Says::Wait => figures.when = wait_after(after),
                 Says::At => {
@@ -104,10 +110,31 @@ impl Figures {
         matches!((self.limit, self.requested), (Some(limit), Some(requested)) if requested > limit)
     }
 
+    /// The dimension whose actual value is above its limit, where a message lists them all.
+    pub(crate) fn over(&self) -> Option<Kind> {
+        self.over
+    }
+
     /// Whether the limit is nothing at all.
     pub(crate) fn no_allowance(&self) -> bool {
         self.limit == Some(0.0)
     }
+}
+
+/// What is over its limit, in a message that lists `Tokens per Minute (actual/limit): 3/2`.
+fn over(before: &str, after: &str) -> Option<Kind> {
+    let (actual, rest) = number(after)?;
+    let (limit, _) = number(rest.strip_prefix('/')?)?;
+    if actual <= limit {
+        return None;
+    }
+    let name = before.rsplit(',').next().unwrap_or(before);
+    let tokens = name.to_ascii_lowercase().contains("token");
+    Some(if tokens {
+        Kind::TokenRate
+    } else {
+        Kind::RequestRate
+    })
 }
 
 fn wait_after(text: &str) -> Option<When> {

@@ -116,6 +116,14 @@ const CODES: &[Rule] = &[
         "ServiceUnavailable*",
         "ModelNotReadyException",
     ]),
+    rate("rate code", Scope::Unknown)
+        .code(&[
+            "RATE_LIMITED",
+            "THROTTLED",
+            "ratelimited",
+            "too_many_requests_error",
+        ])
+        .unsure(),
     concurrency("concurrency code", Scope::Unknown)
         .status(SLOWED)
         .code(&["*concurren*"]),
@@ -132,7 +140,7 @@ const WORDS: &[Rule] = &[
         .text(&[
             "concurren",
             "simultaneous",
-            "parallel requests",
+            "parallel request",
             "in flight",
             "in-flight",
             "too many connections",
@@ -179,6 +187,8 @@ const WORDS: &[Rule] = &[
         "额度已用尽",
         "额度已用完",
         "额度不足",
+        "credits are depleted",
+        "run out of",
         "资源包",
     ]),
     exhausted("plan window", Scope::Account)
@@ -243,6 +253,7 @@ const WORDS: &[Rule] = &[
             "rate limited upstream",
             "no deployments available",
             "no available channel",
+            "无可用渠道",
             "负载已饱和",
         ]),
     overloaded("busy", Scope::Server)
@@ -269,6 +280,10 @@ const WORDS: &[Rule] = &[
             "访问量过大",
             "过载",
         ]),
+    tokens("a model's tokens", Scope::Model)
+        .status(SLOWED)
+        .text(&["token rate", "tokens per", "tpm"])
+        .and(&["model group", "deployment", "for model"]),
     tokens("tokens", Scope::Unknown).status(SLOWED).text(&[
         "tokens per",
         "token per",
@@ -337,6 +352,7 @@ const WORDS: &[Rule] = &[
         "api key has expired",
         "api key is missing",
         "no api key",
+        "无效的令牌",
     ]),
 ];
 

@@ -1,3 +1,6 @@
+#[cfg(feature = "grpc-details")]
+mod details;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -12,7 +15,8 @@ pub(crate) struct Verdict {
     code: u16,
     message: String,
     pushback: Pushback,
-    details: Option<Vec<u8>>,
+    #[cfg(feature = "grpc-details")]
+    details: Vec<u8>,
 }
 
 /// `grpc-retry-pushback-ms` (gRFC A6): a wait, or, negative or unreadable, never again.
@@ -58,7 +62,8 @@ impl Verdict {
                 .map(percent_decoded)
                 .unwrap_or_default(),
             pushback,
-            details: text("grpc-status-details-bin").map(|text| text.as_bytes().to_vec()),
+            #[cfg(feature = "grpc-details")]
+            details: text("grpc-status-details-bin").unwrap_or_default().into(),
         })
     }
 
@@ -75,7 +80,8 @@ impl Verdict {
 
     pub(crate) fn testify(&self, evidence: &mut Evidence<'_>) {
         evidence.text(Cow::Owned(self.message.clone()));
-        let _ = &self.details;
+        #[cfg(feature = "grpc-details")]
+        details::testify(&self.details, evidence);
     }
 
     pub(crate) fn pushback(&self) -> Option<Duration> {

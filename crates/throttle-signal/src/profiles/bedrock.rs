@@ -1,0 +1,44 @@
+//! Amazon Bedrock. Source: "Troubleshooting Amazon Bedrock API error codes". The code comes in the
+//! header `x-amzn-errortype`; no wait is ever stated.
+
+use super::short::{concurrency, credential, exhausted, overloaded, rate, tokens};
+use crate::profile::Table;
+use crate::{Rule, Scope};
+
+pub(crate) const TABLE: Table = Table {
+    name: "bedrock",
+    hosts: &["amazonaws.com", "amazonaws.com.cn", "api.aws"],
+    rules: &[RULES],
+    in_success: false,
+};
+
+const RULES: &[Rule] = &[
+    exhausted("service quota", Scope::Account).code(&["ServiceQuotaExceeded*"]),
+    credential("key", Scope::Key).code(&[
+        "UnrecognizedClient*",
+        "ExpiredToken*",
+        "InvalidSignature*",
+        "InvalidClientTokenId",
+        "MissingAuthenticationToken*",
+        "IncompleteSignature*",
+    ]),
+    credential("model access", Scope::Model)
+        .code(&["AccessDenied*"])
+        .text(&["model"]),
+    credential("access", Scope::Account).code(&["AccessDenied*"]),
+    overloaded("model not ready", Scope::Model).code(&["ModelNotReady*"]),
+    overloaded("unavailable", Scope::Server).code(&["ServiceUnavailable*"]),
+    exhausted("tokens a day", Scope::Model).text(&["tokens per day", "per day"]),
+    concurrency("connections", Scope::Account).text(&["too many connections", "concurrent"]),
+    overloaded("capacity", Scope::Model)
+        .code(&["Throttling*", "TooManyRequests*"])
+        .text(&["capacity", "high demand"]),
+    tokens("tokens", Scope::Model)
+        .code(&["Throttling*", "TooManyRequests*"])
+        .text(&["token"]),
+    // A frame in the middle of a stream, which does not say; tokens are what runs out there.
+    tokens("throttled stream", Scope::Model)
+        .code(&["throttlingException"])
+        .text(&["throttling error"]),
+    rate("requests", Scope::Model).code(&["Throttling*", "TooManyRequests*"]),
+];

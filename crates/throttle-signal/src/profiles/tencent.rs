@@ -1,0 +1,47 @@
+//! Tencent Hunyuan. Source: API 3.0 "Error codes", which come inside a 200.
+
+use super::short::{concurrency, credential, exhausted, overloaded, rate};
+use crate::profile::Table;
+use crate::{Rule, Scope};
+
+pub(crate) const TABLE: Table = Table {
+    name: "hunyuan",
+    hosts: &[
+        "cloud.tencent.com",
+        "tencentcloudapi.com",
+        "lkeap.cloud.tencent.com",
+    ],
+    rules: &[RULES],
+    in_success: true,
+};
+
+const RULES: &[Rule] = &[
+    concurrency("jobs", Scope::Account).code(&[
+        "RequestLimitExceeded.JobNum*",
+        "*Concurren*",
+        "LimitExceeded.*Job*",
+    ]),
+    rate("address", Scope::Unknown).code(&["RequestLimitExceeded.IP*"]),
+    rate("requests", Scope::Account).code(&["RequestLimitExceeded*", "LimitExceeded*"]),
+    exhausted("pack or balance", Scope::Account).code(&[
+        "*PackExhausted",
+        "*ResourceExhaust*",
+        "ResourceUnavailable.LowBalance",
+        "ResourceUnavailable.InArrears",
+        "ResourceInsufficient*",
+        "FailedOperation.ServiceStop*",
+        "FailedOperation.*Arrears",
+    ]),
+    overloaded("engine", Scope::Server).code(&[
+        "FailedOperation.EngineServerLimitExceeded",
+        "InternalError.*Overload*",
+    ]),
+    credential("key", Scope::Key).code(&["AuthFailure*"]),
+    credential("not open", Scope::Account).code(&[
+        "UnauthorizedOperation*",
+        "FailedOperation.UserUnAuth*",
+        "FailedOperation.ServiceNotActivated",
+        "ResourceUnavailable.NotExist",
+        "ResourceUnavailable.IsOpening",
+    ]),
+];
