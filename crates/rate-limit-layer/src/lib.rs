@@ -1,1 +1,125 @@
-//! A tower layer that paces requests to a quota of requests and tokens.
+//! A [tower] layer that paces requests to a quota of requests and tokens.
+//!
+//! [`RateLimitLayer`] wraps an HTTP client of a rate-limited API. It knows what the upstream allows,
+//! keeps exact count of what was sent, and holds a request back until it has room in every window
+//! at once: requests a second and a minute, tokens a second and a minute. What the upstream refuses
+//! nevertheless teaches it to keep more distance.
+//!
+//! # Example
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use std::time::Duration;
+//!
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use rate_limit_layer::{Limiter, Quota, RateLimitLayer};
+//! use tokio::time::Instant;
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Infallible> {
+//! const QWEN3_MAX: Quota = Quota::new()
+//!     .requests_per_second(10)
+//!     .requests_per_minute(600)
+//!     .tokens_per_minute(1_000_000);
+//!
+//! let limiter = Limiter::builder().model("qwen3-max", QWEN3_MAX).build();
+//! let client = ServiceBuilder::new()
+//!     .layer(RateLimitLayer::new(limiter.clone()))
+//!     .service(service_fn(async |_: Request<Full<Bytes>>| {
+//!         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+//!     }));
+//!
+//! let began = Instant::now();
+//! for _ in 0..11 {
+//!     let request = Request::new(Full::from(r#"{"model": "qwen3-max", "messages": []}"#));
+//!     client.clone().oneshot(request).await?;
+//! }
+//! assert!(began.elapsed() >= Duration::from_secs(1));
+//! assert_eq!(limiter.snapshot()[0].model.as_deref(), Some("qwen3-max"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What the layer promises
+//!
+//! * **No window is exceeded** by what is known when a request is sent: any sliding window of any
+//!   length, and so every fixed window and token bucket of the same rate. Answers longer than
+//!   estimated become debt, which is waited off.
+//! * **All windows or none.** What one window has no room for takes nothing from the others.
+//! * **First come, first served**, by the time a request first reached one of our layers: one that is
+//!   sent again keeps its place. [`Priority`](throttle_signal::Priority) goes before that, and
+//!   [`Tenant`](throttle_signal::Tenant)s take turns.
+//! * **Known too late is refused at once**, with the exact wait: see
+//!   [`StartBy`](throttle_signal::StartBy) and [`Deadline`](throttle_signal::Deadline). The refusal
+//!   is a response like the upstream's, never an error.
+//! * **Who is not polled delays nobody**: a slot not taken within 2 ms passes on.
+//! * **Nothing is held while waiting**, no readiness of the inner service above all. A request that
+//!   is admitted is sent in `call`, through the instance that was made ready; nothing is boxed,
+//!   spawned or allocated for it.
+//! * **The upstream's own answer comes back**, frame by frame as it arrives.
+//!
+//! # Where it belongs
+//!
+//! Innermost of our layers, so that each attempt is paced; a limit of concurrency goes inside. State
+//! lives in the [`Limiter`]: all services a layer makes share it.
+//!
+//! A request counts as sent when the inner service is called. What happens to it after that, such as
+//! opening a connection, is jitter the guard has to cover: keep connections warm.
+//!
+//! # Tokens
+//!
+//! Tokens of a request are estimated from its body ([`Estimate`]), and corrected by the `usage` in a
+//! JSON answer or an event of a stream, whichever end the body comes to. Bodies that are encoded or
+//! of another type keep the estimate.
+//!
+//! # Cancel safety
+//!
+//! Dropping a response future before its request is sent gives back all it held. Dropped later, the
+//! request keeps what was estimated: the upstream has it.
+//!
+//! [tower]: https://docs.rs/tower
+
+mod body;
+mod builder;
+mod control;
+mod core;
+mod cost;
+mod driver;
+mod estimate;
+mod future;
+mod layer;
+mod limiter;
+mod num;
+mod partition;
+mod plan;
+mod queue;
+mod quota;
+mod ramp;
+mod refusal;
+mod registry;
+mod scan;
+mod service;
+mod snapshot;
+mod state;
+mod usage;
+mod wakes;
+mod window;
+
+pub use self::body::ResponseBody;
+pub use self::builder::LimiterBuilder;
+pub use self::cost::{Charging, Cost};
+pub use self::estimate::{ByBytes, Estimate};
+pub use self::future::ResponseFuture;
+pub use self::layer::RateLimitLayer;
+pub use self::limiter::Limiter;
+pub use self::quota::{Limit, Quota, Unit};
+pub use self::service::RateLimit;
+pub use self::snapshot::{LimitSnapshot, PartitionSnapshot};
+
+/// Runs the examples of the README as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,90 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::control::Guard;
+use crate::estimate::ByBytes;
+use crate::{Estimate, Limiter, Quota};
+
+/// Builds a [`Limiter`]; begin with [`Limiter::builder`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct LimiterBuilder {
+    pub(crate) models: HashMap<Arc<str>, Quota>,
+    pub(crate) other: Quota,
+    pub(crate) guard: Guard,
+    pub(crate) observe_only: bool,
+    pub(crate) cautious_start: bool,
+    pub(crate) estimate: Arc<dyn Estimate>,
+}
+
+impl LimiterBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            models: HashMap::new(),
+            other: Quota::new(),
+            guard: Guard::Learned,
+            observe_only: false,
+            cautious_start: false,
+            estimate: Arc::new(ByBytes),
+        }
+    }
+
+    /// Sets what each account may use of a model.
+    pub fn model(mut self, model: impl Into<Arc<str>>, quota: Quota) -> Self {
+        self.models.insert(model.into(), quota);
+        self
+    }
+
+    /// Sets what each account may use of any model that is not named. Without it they pass, and are
+    /// watched: a refusal holds them back for a moment.
+    pub fn default_quota(self, quota: Quota) -> Self {
+        Self {
+            other: quota,
+            ..self
+        }
+    }
+
+    /// Fixes the guard: how much longer than its window a request counts.
+    ///
+    /// Requests leave in order but arrive with jitter; without a guard an exact log earns refusals.
+    /// Unless fixed, it begins at 50 ms and follows the refusals the log does not explain, up to a
+    /// quarter of the shortest window. It costs the share `guard / window` of the quota.
+    pub fn guard(self, guard: Duration) -> Self {
+        Self {
+            guard: Guard::Fixed(guard),
+            ..self
+        }
+    }
+
+    /// Sends everything at once and only watches. For the first week in production: a
+    /// [snapshot](Limiter::snapshot) shows what would have been used.
+    pub fn observe_only(self, observe_only: bool) -> Self {
+        Self {
+            observe_only,
+            ..self
+        }
+    }
+
+    /// Begins without a burst: the upstream's windows may be full of what an earlier process sent.
+    pub fn cautious_start(self, cautious_start: bool) -> Self {
+        Self {
+            cautious_start,
+            ..self
+        }
+    }
+
+    /// Counts tokens of prompts by `estimate` rather than by their bytes.
+    pub fn estimate(self, estimate: impl Estimate + 'static) -> Self {
+        Self {
+            estimate: Arc::new(estimate),
+            ..self
+        }
+    }
+
+    /// Builds the limiter. Needs no runtime.
+    #[must_use]
+    pub fn build(self) -> Limiter {
+        Limiter::from_builder(self)
+    }
+}

@@ -1,0 +1,373 @@
+use std::sync::Arc;
+
+use throttle_signal::{Kind, Wait};
+
+use crate::control::Control;
+use crate::estimate::Measure;
+use crate::plan::Plan;
+use crate::ramp::Ramp;
+use crate::usage::Usage;
+use crate::window::{Bound, Window};
+use crate::{Charging, Cost, Limit, Unit, num};
+
+/// The arithmetic of one partition: every window of its quota, reserved together or none, and what
+/// is learned about it. Knows no clock, no waiters and no lock.
+///
+/// Times are nanoseconds given by the caller; one that lies before the last counts as the last.
+#[derive(Debug)]
+pub(crate) struct Core {
+    plan: Arc<Plan>,
+    windows: Box<[Window]>,
+
+    /// The limits as they stand, in the plan's order. Shared with the plan until something is
+    /// learned.
+    bounds: Arc<[Bound]>,
+
+    control: Control,
+    ramp: Ramp,
+    now: u64,
+
+    /// Until when requests, and those with tokens, are held back after a refusal.
+    frozen: [u64; 2],
+
+    /// Until when the quota is known to be exhausted.
+    closed_until: u64,
+
+    in_flight: usize,
+
+    /// Refusals in a row, counting those of one moment once.
+    streak: u8,
+}
+
+/// What was reserved: taken back, settled, or left to expire.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Reservation {
+    pub(crate) at: u64,
+    pub(crate) cost: Cost,
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+impl Core {
+    pub(crate) fn new(plan: Arc<Plan>) -> Self {
+        Self {
+            windows: plan
+                .bounds
+                .iter()
+                .map(|bound| Window::new(bound, plan.settings.cautious_start))
+                .collect(),
+            bounds: Arc::clone(&plan.bounds),
+            control: Control::new(plan.settings.guard),
+            ramp: Ramp::default(),
+            plan,
+            now: 0,
+            frozen: [0; 2],
+            closed_until: 0,
+            in_flight: 0,
+            streak: 0,
+        }
+    }
+
+    pub(crate) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    pub(crate) const fn control(&self) -> &Control {
+        &self.control
+    }
+
+    pub(crate) const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    pub(crate) fn frozen_until(&self) -> u64 {
+        self.frozen[0].max(self.frozen[1])
+    }
+
+    pub(crate) const fn closed_until(&self) -> u64 {
+        self.closed_until
+    }
+
+    /// What a request is taken to cost.
+    pub(crate) fn cost(&self, measure: &Measure) -> Cost {
+        if self.counts(true) {
+            self.plan
+                .calibration
+                .cost(measure, self.plan.quota.charged())
+        } else {
+            Cost::REQUEST
+        }
+    }
+
+    /// What a request cost whose answer reported `usage`; what that leaves out was as estimated.
+    pub(crate) fn actual(
+        &self,
+        reservation: &Reservation,
+        measure: &Measure,
+        usage: &Usage,
+    ) -> Cost {
+        self.plan.calibration.learn(measure, usage);
+        Cost {
+            input: usage.input.unwrap_or(reservation.cost.input),
+            output: usage.output.unwrap_or(reservation.cost.output),
+            ..reservation.cost
+        }
+    }
+
+    /// Whether `cost` is larger than every window of a unit, so that no wait makes it fit.
+    pub(crate) fn never_fits(&self, cost: &Cost) -> Option<Unit> {
+        let limits = self.plan.limits();
+        let over = |unit: Unit| {
+            let mut of_unit = limits
+                .iter()
+                .filter(|limit| limit.unit() == unit)
+                .peekable();
+            of_unit.peek().is_some() && of_unit.all(|limit| limit.most() < cost.of(unit))
+        };
+        limits.iter().map(Limit::unit).find(|unit| over(*unit))
+    }
+
+    /// The earliest time from `now` at which every window has room, or `None` while that depends
+    /// on answers in flight.
+    pub(crate) fn earliest(&mut self, now: u64, cost: &Cost) -> Option<u64> {
+        let now = self.clock(now);
+        let mut at = now.max(self.frozen[0]).max(self.closed_until);
+        if cost.input > 0 || cost.output > 0 {
+            at = at.max(self.frozen[1]);
+        }
+        if self
+            .plan
+            .quota
+            .max_concurrent()
+            .is_some_and(|most| self.in_flight >= usize::try_from(most.get()).unwrap_or(usize::MAX))
+        {
+            return None;
+        }
+        for (window, bound) in self.windows.iter_mut().zip(&*self.bounds) {
+            at = at.max(window.earliest(now, cost.of(bound.unit), bound)?);
+        }
+        Some(at)
+    }
+
+    /// Roughly when `cost` has room behind `ahead`, which waits for the same.
+    pub(crate) fn forecast(&mut self, now: u64, ahead: &Cost, cost: &Cost) -> Option<u64> {
+        let first = self.earliest(now, cost)?;
+        if ahead.requests == 0 {
+            return Some(first);
+        }
+        let windows = self.windows.iter().zip(&*self.bounds);
+        let last = windows.map(|(window, bound)| {
+            window.forecast(first, ahead.of(bound.unit), cost.of(bound.unit), bound)
+        });
+        last.max().max(Some(first))
+    }
+
+    /// The largest part that `cost` is of any limit's rate: what it uses up of the quota.
+    pub(crate) fn share(&self, cost: &Cost) -> f64 {
+        let shares = self
+            .bounds
+            .iter()
+            .map(|bound| num::float(cost.of(bound.unit)) * bound.each);
+        shares.fold(0.0, f64::max) / num::float(SECOND)
+    }
+
+    /// Takes `cost` of every window at `now`, whether there is room or not.
+    pub(crate) fn reserve(&mut self, now: u64, cost: Cost) -> Reservation {
+        let now = self.clock(now);
+        self.in_flight = self.in_flight.saturating_add(1);
+        let (sent, later) = self.parts(cost);
+        let pace = self.ramp.pace(now);
+        for (window, bound) in self.windows.iter_mut().zip(&*self.bounds) {
+            window.add(now, sent.of(bound.unit), pace, bound);
+            if later.output > 0 {
+                window.hold(now, later.of(bound.unit), pace, bound);
+            }
+        }
+        Reservation { at: now, cost }
+    }
+
+    /// Gives everything back: the request was not sent.
+    pub(crate) fn refund(&mut self, now: u64, reservation: &Reservation) {
+        self.end(now, reservation, Cost::default());
+    }
+
+    /// Ends a request that was sent and used `actual`.
+    pub(crate) fn settle(&mut self, now: u64, reservation: &Reservation, actual: Cost) {
+        let actual = match self.plan.quota.charged() {
+            Charging::MaxUpFront if actual.input > 0 || actual.output > 0 => reservation.cost,
+            _ => Cost {
+                requests: reservation.cost.requests,
+                ..actual
+            },
+        };
+        self.end(now, reservation, actual);
+    }
+
+    /// An answer came that is not a refusal.
+    pub(crate) fn answered(&mut self, now: u64) {
+        let now = self.clock(now);
+        self.streak = 0;
+        self.learn(now, false);
+    }
+
+    /// A request sent with `reservation` was refused. Returns whether it is held back for that.
+    pub(crate) fn refused(
+        &mut self,
+        now: u64,
+        reservation: &Reservation,
+        kind: Kind,
+        wait: Wait,
+    ) -> bool {
+        let now = self.clock(now);
+        match kind {
+            Kind::RequestRate | Kind::TokenRate | Kind::Burst => {}
+            Kind::QuotaExhausted => {
+                if let Some(wait) = wait.known() {
+                    self.closed_until = self.closed_until.max(now.saturating_add(num::nanos(wait)));
+                }
+                return false;
+            }
+            _ => return false,
+        }
+        let tokens = kind == Kind::TokenRate;
+        let unit = usize::from(tokens);
+        let until = match wait {
+            Wait::Stated(wait) => num::nanos(wait),
+            Wait::Typical(wait) if kind == Kind::Burst => num::nanos(wait),
+            guess => {
+                // Those of one moment are one refusal: only what was sent since counts as another.
+                if reservation.at >= self.frozen[unit] {
+                    self.streak = self.streak.saturating_add(1);
+                }
+                let doubled = self.slot(tokens) << (self.streak.saturating_sub(1)).min(20);
+                doubled
+                    .min(guess.known().map_or(SECOND, num::nanos))
+                    .max(self.slot(tokens))
+            }
+        };
+        self.frozen[unit] = self.frozen[unit].max(now.saturating_add(until));
+        if kind == Kind::Burst {
+            self.ramp.begin(self.frozen[unit]);
+        } else if self.counts(tokens) {
+            self.learn(now, true);
+        }
+        true
+    }
+
+    /// Swaps the quota. Windows that stay keep their log: an increase takes effect at once, a cut
+    /// becomes debt, and neither makes a burst.
+    pub(crate) fn set_plan(&mut self, plan: Arc<Plan>) {
+        let old = std::mem::replace(&mut self.plan, plan);
+        let mut kept: Vec<_> = old
+            .limits()
+            .iter()
+            .zip(std::mem::take(&mut self.windows))
+            .collect();
+        let limits = self.plan.limits().iter().zip(&*self.plan.bounds);
+        self.windows = limits
+            .map(|(limit, bound)| {
+                let same = kept.iter().position(|(old, _)| {
+                    old.unit() == limit.unit() && old.window() == limit.window()
+                });
+                same.map_or_else(
+                    || Window::new(bound, true),
+                    |index| kept.swap_remove(index).1,
+                )
+            })
+            .collect();
+        if old.settings.guard != self.plan.settings.guard {
+            self.control = Control::new(self.plan.settings.guard);
+        }
+        self.bounds = self.plan.bounds(&self.control);
+    }
+
+    /// How much of each limit counts at `now`, in the quota's order.
+    pub(crate) fn used(&mut self, now: u64) -> Vec<u64> {
+        let now = self.clock(now);
+        let windows = self.windows.iter_mut().zip(&*self.bounds);
+        windows
+            .map(|(window, bound)| window.used(now, bound))
+            .collect()
+    }
+
+    /// Whether forgetting it would change nothing.
+    pub(crate) fn is_idle(&mut self, now: u64) -> bool {
+        let now = self.clock(now);
+        self.in_flight == 0
+            && self.frozen_until().max(self.closed_until) <= now
+            && self
+                .windows
+                .iter_mut()
+                .zip(&*self.bounds)
+                .all(|(window, bound)| window.is_idle(now, bound))
+    }
+
+    fn end(&mut self, now: u64, reservation: &Reservation, actual: Cost) {
+        let now = self.clock(now);
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let (sent, later) = self.parts(reservation.cost);
+        let (used, used_later) = self.parts(actual);
+        for (window, bound) in self.windows.iter_mut().zip(&*self.bounds) {
+            let unit = bound.unit;
+            if sent.of(unit) != used.of(unit) {
+                window.correct(now, reservation.at, sent.of(unit), used.of(unit), bound);
+            }
+            if later.of(unit) != 0 || used_later.of(unit) != 0 {
+                window.release(now, later.of(unit), used_later.of(unit), bound);
+            }
+        }
+    }
+
+    /// What is charged when the request is sent, and what when the answer is complete.
+    fn parts(&self, cost: Cost) -> (Cost, Cost) {
+        match self.plan.quota.charged() {
+            Charging::PostPaid => (
+                Cost { output: 0, ..cost },
+                Cost {
+                    output: cost.output,
+                    ..Cost::default()
+                },
+            ),
+            _ => (cost, Cost::default()),
+        }
+    }
+
+    /// Time between two requests at the full rate: how long a refusal without a reason holds back.
+    fn slot(&self, tokens: bool) -> u64 {
+        let limits = self
+            .plan
+            .limits()
+            .iter()
+            .filter(|limit| limit.unit().is_tokens() == tokens);
+        let slots = limits.map(|limit| {
+            let parts = if tokens { 50 } else { limit.most() };
+            limit.nanos() / parts
+        });
+        slots
+            .max()
+            .unwrap_or(SECOND / 10)
+            .clamp(SECOND / 100, SECOND)
+    }
+
+    fn counts(&self, tokens: bool) -> bool {
+        self.plan
+            .limits()
+            .iter()
+            .any(|limit| limit.unit().is_tokens() == tokens)
+    }
+
+    fn learn(&mut self, now: u64, refused: bool) {
+        if !self.windows.is_empty()
+            && self
+                .control
+                .learn(now, refused, self.plan.settings.guard, self.plan.shortest())
+        {
+            self.bounds = self.plan.bounds(&self.control);
+        }
+    }
+
+    fn clock(&mut self, now: u64) -> u64 {
+        self.now = self.now.max(now);
+        self.now
+    }
+}

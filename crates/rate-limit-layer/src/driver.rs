@@ -1,0 +1,68 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::partition::{Look, Partition};
+
+pin_project! {
+    /// Looks after the queue of a partition for as long as anyone waits there: one task and one
+    /// timer, whatever the number of waiters.
+    ///
+    /// Waiters cannot do it themselves. Whichever of them held the timer, its task may not be
+    /// polled for a long time, and the others would wait for it.
+    pub(crate) struct Driver {
+        partition: Arc<Partition>,
+        ended: bool,
+        #[pin]
+        sleep: Sleep,
+    }
+
+    impl PinnedDrop for Driver {
+        fn drop(this: Pin<&mut Self>) {
+            if !this.ended {
+                // The runtime is shutting down; those who wait on another one go on.
+                this.partition.with(|state, _, wakes| state.abandon(wakes));
+            }
+        }
+    }
+}
+
+impl Driver {
+    /// Begins to drive `partition` on the current runtime.
+    pub(crate) fn spawn(partition: &Arc<Partition>) {
+        let driver = Self {
+            partition: Arc::clone(partition),
+            ended: false,
+            sleep: sleep_until(Instant::now()),
+        };
+        tokio::spawn(driver);
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        loop {
+            match this.partition.drive(cx.waker()) {
+                // Nobody waits, or none of those who do is polled.
+                None => {
+                    *this.ended = true;
+                    return Poll::Ready(());
+                }
+                Some(Look::OnChange) => return Poll::Pending,
+                Some(Look::At(next)) => {
+                    this.sleep.as_mut().reset(next);
+                    if this.sleep.as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+}

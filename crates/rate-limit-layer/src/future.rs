@@ -1,0 +1,256 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use replay_body::PeekBody;
+use throttle_signal::{Classified, Envelope, Read, Reading, RequestFacts, Trail};
+use tokio::time::Instant;
+use tower_service::Service;
+
+use crate::ResponseBody;
+use crate::body::Meter;
+use crate::partition::{Permit, Waiter};
+
+pin_project! {
+    /// Response future of [`RateLimit`](crate::RateLimit).
+    ///
+    /// # Panics
+    ///
+    /// Polling panics outside a Tokio runtime with time enabled, once there is a wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it before the request is sent gives back its place and what was reserved; after
+    /// that, what was estimated stays reserved: the upstream has the request.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<S, B, R>
+    where
+        S: Service<Request<B>>, // for `S::Future`
+        R: Body,
+    {
+        waited: Duration,
+        reading: Option<Reading>,
+        #[pin]
+        state: State<S, S::Future, B, R>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, F, B, R>
+    where
+        R: Body,
+    {
+        // The quota has no room yet. No readiness is held.
+        Waiting { waiter: Waiter, since: Instant, unsent: Option<Unsent<S, B>> },
+        // There is room, and the inner service is making itself ready.
+        Readying { permit: Option<Permit>, since: Instant, unsent: Option<Unsent<S, B>> },
+        // The inner service is answering.
+        Called { #[pin] future: F, permit: Option<Permit> },
+        // The head of the response is here and is being read.
+        Reading { #[pin] read: Read<R>, permit: Option<Permit> },
+        // It was not sent.
+        Refused { response: Option<Response<PeekBody<R>>> },
+    }
+}
+
+/// A request that waits, and all it takes to send it or to refuse it.
+pub(crate) struct Unsent<S, B> {
+    pub(crate) service: S,
+    pub(crate) request: Request<B>,
+    pub(crate) facts: RequestFacts,
+    pub(crate) envelope: Envelope,
+}
+
+impl<S, B, R> ResponseFuture<S, B, R>
+where
+    S: Service<Request<B>>,
+    R: Body,
+{
+    pub(crate) fn called(future: S::Future, mut permit: Permit, reading: Reading) -> Self {
+        permit.sent();
+        Self {
+            waited: Duration::ZERO,
+            reading: Some(reading),
+            state: State::Called {
+                future,
+                permit: Some(permit),
+            },
+        }
+    }
+
+    pub(crate) const fn waiting(
+        waiter: Waiter,
+        since: Instant,
+        unsent: Unsent<S, B>,
+        reading: Reading,
+    ) -> Self {
+        Self {
+            waited: Duration::ZERO,
+            reading: Some(reading),
+            state: State::Waiting {
+                waiter,
+                since,
+                unsent: Some(unsent),
+            },
+        }
+    }
+
+    pub(crate) const fn refused(response: Response<PeekBody<R>>) -> Self {
+        Self {
+            waited: Duration::ZERO,
+            reading: None,
+            state: State::Refused {
+                response: Some(response),
+            },
+        }
+    }
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B, R>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    R: Body<Data = Bytes>,
+{
+    type Output = Result<Response<ResponseBody<R>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateProj::Waiting {
+                    waiter,
+                    since,
+                    unsent,
+                } => match ready!(waiter.poll(cx)) {
+                    Ok(permit) => State::Readying {
+                        permit: Some(permit),
+                        since: *since,
+                        unsent: unsent.take(),
+                    },
+                    Err(refusal) => {
+                        let Some(unsent) = unsent.take() else {
+                            return Poll::Pending;
+                        };
+                        let throttle = refusal.throttle(&unsent.facts, Instant::now());
+                        let mut response =
+                            unsent.envelope.refuse(throttle, unsent.request.headers());
+                        Trail::of(response.extensions_mut()).waited = since.elapsed();
+                        State::Refused {
+                            response: Some(response),
+                        }
+                    }
+                },
+                StateProj::Readying {
+                    permit,
+                    since,
+                    unsent,
+                } => {
+                    let Some(sending) = unsent.as_mut() else {
+                        return Poll::Pending;
+                    };
+                    ready!(sending.service.poll_ready(cx))?;
+                    let (Some(mut unsent), Some(mut permit)) = (unsent.take(), permit.take())
+                    else {
+                        return Poll::Pending; // never: the state is left at once
+                    };
+                    match permit.restamp(&unsent.facts) {
+                        Ok(()) => {
+                            permit.sent();
+                            *this.waited = since.elapsed();
+                            let future = unsent.service.call(unsent.request);
+                            State::Called {
+                                future,
+                                permit: Some(permit),
+                            }
+                        }
+                        Err(waiter) => {
+                            // The service took longer than the slot lasts. Let go of it and wait anew.
+                            unsent.service = unsent.service.clone();
+                            State::Waiting {
+                                waiter,
+                                since: *since,
+                                unsent: Some(unsent),
+                            }
+                        }
+                    }
+                }
+                StateProj::Called { future, permit } => {
+                    let response = ready!(future.poll(cx))?;
+                    let Some(reading) = this.reading.take() else {
+                        return Poll::Pending;
+                    };
+                    State::Reading {
+                        read: reading.read(response),
+                        permit: permit.take(),
+                    }
+                }
+                StateProj::Reading { read, permit } => {
+                    let mut response = ready!(read.poll(cx));
+                    if !this.waited.is_zero() {
+                        let trail = Trail::of(response.extensions_mut());
+                        trail.waited = trail.waited.saturating_add(*this.waited);
+                        trail.step("rate-limit", "waited for room in the quota");
+                    }
+                    return Poll::Ready(Ok(settle(response, permit.take())));
+                }
+                StateProj::Refused { response } => {
+                    let response = response.take().unwrap_or_default();
+                    return Poll::Ready(Ok(response.map(ResponseBody::new)));
+                }
+            };
+            this.state.set(next);
+        }
+    }
+}
+
+/// Takes note of the verdict on a response, and sees to it that what its body uses is settled.
+fn settle<R: Body>(
+    mut response: Response<PeekBody<R>>,
+    permit: Option<Permit>,
+) -> Response<ResponseBody<R>> {
+    let Some(permit) = permit else {
+        return response.map(ResponseBody::new);
+    };
+    if let Some(throttle) = Classified::throttle_mut(response.extensions_mut()) {
+        if permit.refused(throttle) {
+            *throttle = throttle.clone().with_paced(true);
+        }
+        return response.map(ResponseBody::new);
+    }
+    if !permit.answered() {
+        return response.map(ResponseBody::new);
+    }
+    if response.status().is_client_error() {
+        permit.failed();
+        return response.map(ResponseBody::new);
+    }
+    let meter = Meter::new(permit, response.headers());
+    response.map(|body| ResponseBody::metered(body, meter))
+}
+
+impl<S, B, R> fmt::Debug for ResponseFuture<S, B, R>
+where
+    S: Service<Request<B>>,
+    R: Body,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::Waiting { .. } => "Waiting",
+            State::Readying { .. } => "Readying",
+            State::Called { .. } => "Called",
+            State::Reading { .. } => "Reading",
+            State::Refused { .. } => "Refused",
+        };
+        f.debug_struct("ResponseFuture")
+            .field("state", &format_args!("{state}"))
+            .finish_non_exhaustive()
+    }
+}

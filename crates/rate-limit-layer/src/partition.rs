@@ -1,0 +1,346 @@
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use throttle_signal::{AccountId, RequestFacts, Throttle};
+use tokio::time::Instant;
+
+use crate::core::{Core, Reservation};
+use crate::driver::Driver;
+use crate::estimate::Measure;
+use crate::plan::Plan;
+use crate::refusal::Refusal;
+use crate::snapshot::{LimitSnapshot, PartitionSnapshot};
+use crate::state::{Admission, Asking, Claim, State};
+use crate::usage::Usage;
+use crate::wakes::Wakes;
+use crate::{Cost, num};
+
+/// What shares a quota: one account and model. Here its lock meets the clock.
+pub(crate) struct Partition {
+    pub(crate) account: Option<AccountId>,
+    pub(crate) model: Option<Arc<str>>,
+    epoch: Instant,
+    state: Mutex<State>,
+}
+
+/// What asking for admission comes to.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    Admitted(Permit),
+    Waits(Waiter),
+    Refused(Refusal),
+}
+
+/// When the driver is to look again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Look {
+    At(Instant),
+
+    /// It depends on an answer in flight; whoever brings that wakes it.
+    OnChange,
+}
+
+impl Partition {
+    pub(crate) fn new(
+        account: Option<AccountId>,
+        model: Option<Arc<str>>,
+        epoch: Instant,
+        plan: Arc<Plan>,
+    ) -> Self {
+        Self {
+            account,
+            model,
+            epoch,
+            state: Mutex::new(State::new(Core::new(plan))),
+        }
+    }
+
+    /// Asks to send a request of this measure.
+    pub(crate) fn ask(
+        self: Arc<Self>,
+        now: Instant,
+        facts: &RequestFacts,
+        measure: Measure,
+    ) -> Asked {
+        let mut asking = self.asking(facts, Cost::REQUEST);
+        let mut state = self.lock();
+        asking.cost = state.core.cost(&measure);
+        let admission = state.ask(self.nanos(now), &asking);
+        drop(state);
+        match admission {
+            Admission::Now(reservation) => Asked::Admitted(Permit::new(self, reservation, measure)),
+            Admission::Queued(id) => Asked::Waits(Waiter {
+                partition: self,
+                id: Some(id),
+                measure,
+            }),
+            Admission::TooLate(wait) => {
+                Asked::Refused(Refusal::TooLate(wait.map(Duration::from_nanos)))
+            }
+            Admission::Never(unit) => Asked::Refused(Refusal::TooLarge(unit)),
+            Admission::Closed(wait) => {
+                Asked::Refused(Refusal::Exhausted(Duration::from_nanos(wait)))
+            }
+        }
+    }
+
+    /// When a request could be sent, as far as is known.
+    pub(crate) fn earliest(&self, now: Instant, measure: &Measure) -> Option<Instant> {
+        let mut state = self.lock();
+        let cost = state.core.cost(measure);
+        let at = state.forecast(self.nanos(now), &cost)?;
+        Some(self.instant(at).max(now))
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.with(|state, now, _| state.queue.len() == 0 && state.core.is_idle(now))
+    }
+
+    pub(crate) fn snapshot(&self) -> PartitionSnapshot {
+        self.with(|state, now, _| {
+            let used = state.core.used(now);
+            let limits = state.core.plan().limits().iter().zip(used);
+            let control = state.core.control();
+            PartitionSnapshot {
+                account: self.account.clone(),
+                model: self.model.clone(),
+                limits: limits
+                    .map(|(limit, used)| LimitSnapshot {
+                        limit: *limit,
+                        used,
+                    })
+                    .collect(),
+                waiting: state.queue.len(),
+                in_flight: state.core.in_flight(),
+                guard: Duration::from_nanos(control.guard),
+                scale: f64::from(control.scale),
+                frozen_until: Some(state.core.frozen_until())
+                    .filter(|at| *at > now)
+                    .map(|at| self.instant(at)),
+                earliest: state
+                    .forecast(now, &Cost::REQUEST)
+                    .map(|at| self.instant(at)),
+            }
+        })
+    }
+
+    /// Does something to the state and then wakes whom that concerns.
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut State, u64, &mut Wakes) -> T) -> T {
+        let mut wakes = Wakes::default();
+        let now = self.nanos(Instant::now());
+        let result = act(&mut self.lock(), now, &mut wakes);
+        wakes.wake();
+        result
+    }
+
+    /// Looks after the queue for the driver; `None` when it is to end.
+    pub(crate) fn drive(&self, by: &Waker) -> Option<Look> {
+        let next = self.with(|state, now, wakes| state.drive(now, by, wakes))?;
+        Some(if next == u64::MAX {
+            Look::OnChange
+        } else {
+            Look::At(self.instant(next))
+        })
+    }
+
+    fn asking<'a>(&self, facts: &'a RequestFacts, cost: Cost) -> Asking<'a> {
+        Asking {
+            cost,
+            arrived: self.nanos(facts.arrived()),
+            start_by: facts.start_by().map(|at| self.nanos(at)),
+            priority: facts.priority(),
+            tenant: facts.tenant(),
+        }
+    }
+
+    pub(crate) fn nanos(&self, at: Instant) -> u64 {
+        num::nanos(at.saturating_duration_since(self.epoch))
+    }
+
+    fn instant(&self, nanos: u64) -> Instant {
+        // A century is far enough, and `Instant` need not reach further.
+        self.epoch + Duration::from_nanos(nanos).min(Duration::from_secs(100 * 365 * 24 * 3600))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Partition")
+            .field("account", &self.account)
+            .field("model", &self.model)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One who waits for its turn.
+///
+/// # Cancel safety
+///
+/// Dropping it gives up its place.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    partition: Arc<Partition>,
+    id: Option<usize>,
+    measure: Measure,
+}
+
+impl Waiter {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Permit, Refusal>> {
+        let Some(id) = self.id else {
+            return Poll::Pending;
+        };
+        let claim = self
+            .partition
+            .with(|state, now, wakes| state.claim(now, id, cx.waker(), wakes));
+        match claim {
+            Claim::Taken(reservation) => {
+                self.id = None;
+                Poll::Ready(Ok(Permit::new(
+                    Arc::clone(&self.partition),
+                    reservation,
+                    self.measure,
+                )))
+            }
+            Claim::HandedBack { wait, closed } => {
+                self.id = None;
+                let wait = Duration::from_nanos(wait);
+                Poll::Ready(Err(if closed {
+                    Refusal::Exhausted(wait)
+                } else {
+                    Refusal::TooLate(Some(wait))
+                }))
+            }
+            Claim::Pending { drive } => {
+                if drive {
+                    Driver::spawn(&self.partition);
+                }
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.partition
+                .with(|state, now, wakes| state.cancel(now, id, wakes));
+        }
+    }
+}
+
+/// The right to send one request now, and the duty to say what it used.
+///
+/// Dropped before it is [sent](Self::sent), it gives everything back. Dropped later without being
+/// settled, the request keeps what was estimated.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    partition: Arc<Partition>,
+    reservation: Option<Reservation>,
+    measure: Measure,
+    sent: bool,
+}
+
+impl Permit {
+    const fn new(partition: Arc<Partition>, reservation: Reservation, measure: Measure) -> Self {
+        Self {
+            partition,
+            reservation: Some(reservation),
+            measure,
+            sent: false,
+        }
+    }
+
+    /// The request is on its way.
+    pub(crate) fn sent(&mut self) {
+        self.sent = true;
+    }
+
+    /// Moves it to now, when the request can really be sent, or, if there is no room any more, has
+    /// it wait again.
+    pub(crate) fn restamp(&mut self, facts: &RequestFacts) -> Result<(), Waiter> {
+        let Some(mut reservation) = self.reservation.take() else {
+            return Ok(());
+        };
+        let asking = self.partition.asking(facts, reservation.cost);
+        let again = self
+            .partition
+            .with(|state, now, wakes| state.restamp(now, &mut reservation, &asking, wakes));
+        match again {
+            None => {
+                self.reservation = Some(reservation);
+                Ok(())
+            }
+            Some(id) => Err(Waiter {
+                partition: Arc::clone(&self.partition),
+                id: Some(id),
+                measure: self.measure,
+            }),
+        }
+    }
+
+    /// An answer that is no refusal began to arrive. Returns whether what it uses matters; if not,
+    /// nothing else is to be done.
+    pub(crate) fn answered(&self) -> bool {
+        self.partition.with(|state, now, _| {
+            state.core.answered(now);
+            state.core.plan().meters()
+        })
+    }
+
+    /// The request was refused. Returns whether the partition holds back for it.
+    pub(crate) fn refused(self, throttle: &Throttle) -> bool {
+        let Some(reservation) = self.reservation else {
+            return false;
+        };
+        let paced = self.partition.with(|state, now, wakes| {
+            state.refused(now, &reservation, throttle.kind(), throttle.wait(), wakes)
+        });
+        self.settle(Cost::default());
+        paced
+    }
+
+    /// The answer was no success, and nothing is charged for it but the request.
+    pub(crate) fn failed(self) {
+        self.settle(Cost::default());
+    }
+
+    /// The answer reported this usage.
+    pub(crate) fn used(self, usage: &Usage) {
+        let Some(reservation) = self.reservation else {
+            return;
+        };
+        let measure = self.measure;
+        let actual = self
+            .partition
+            .with(|state, _, _| state.core.actual(&reservation, &measure, usage));
+        self.settle(actual);
+    }
+
+    fn settle(mut self, actual: Cost) {
+        if let Some(reservation) = self.reservation.take() {
+            self.partition
+                .with(|state, now, wakes| state.settle(now, &reservation, actual, wakes));
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(reservation) = self.reservation.take() {
+            self.partition.with(|state, now, wakes| {
+                if self.sent {
+                    state.settle(now, &reservation, reservation.cost, wakes);
+                } else {
+                    state.refund(now, &reservation, wakes);
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,86 @@
+use std::sync::Arc;
+
+use crate::control::{Control, Guard};
+use crate::estimate::Calibration;
+use crate::window::Bound;
+use crate::{Limit, Quota, num};
+
+/// A quota with everything the limiter adds to it. Shared by all partitions of a model.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) quota: Quota,
+    pub(crate) settings: Settings,
+
+    /// Nothing is sent for now.
+    pub(crate) paused: bool,
+
+    /// What is learned about the model's tokens.
+    pub(crate) calibration: Arc<Calibration>,
+
+    /// The limits as they stand before anything is learned.
+    pub(crate) bounds: Arc<[Bound]>,
+
+    shortest: u64,
+}
+
+/// What holds for every quota of a limiter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) guard: Guard,
+
+    /// Never wait; only watch what would have been.
+    pub(crate) observe_only: bool,
+
+    /// Begin without a burst: the upstream's windows may be full.
+    pub(crate) cautious_start: bool,
+}
+
+impl Plan {
+    pub(crate) fn new(quota: Quota, settings: Settings) -> Self {
+        let shortest = quota.limits().iter().map(|limit| limit.nanos()).min();
+        let mut plan = Self {
+            quota,
+            settings,
+            paused: false,
+            calibration: Arc::new(Calibration::new()),
+            bounds: Arc::default(),
+            shortest: shortest.unwrap_or(60_000_000_000),
+        };
+        plan.bounds = plan.bounds(&Control::new(settings.guard));
+        plan
+    }
+
+    /// The plan for another quota of the same model: what was learned of its tokens stays true.
+    pub(crate) fn following(old: Option<&Arc<Self>>, quota: Quota, settings: Settings) -> Self {
+        let mut plan = Self::new(quota, settings);
+        if let Some(old) = old {
+            plan.paused = old.paused;
+            plan.calibration = Arc::clone(&old.calibration);
+        }
+        plan
+    }
+
+    /// The limits as they stand with what was learned.
+    pub(crate) fn bounds(&self, control: &Control) -> Arc<[Bound]> {
+        let burst = f64::from(self.quota.burst());
+        let limits = self.limits().iter();
+        limits
+            .map(|limit| Bound::new(limit, control.guard, f64::from(control.scale), burst))
+            .collect()
+    }
+
+    pub(crate) fn limits(&self) -> &[Limit] {
+        self.quota.limits()
+    }
+
+    /// Whether anything depends on what an answer used, or on when it ended.
+    pub(crate) fn meters(&self) -> bool {
+        self.quota.max_concurrent().is_some()
+            || self.limits().iter().any(|limit| limit.unit().is_tokens())
+    }
+
+    /// The shortest window in nanoseconds; a minute without any.
+    pub(crate) const fn shortest(&self) -> u64 {
+        self.shortest
+    }
+}

@@ -1,0 +1,20 @@
+//! Tests through the public API, in one binary.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod bodies;
+mod cancel;
+mod contract;
+mod handle;
+mod order;
+mod pacing;
+mod refusals;
+mod stalled;
+mod start_by;
+mod support;
+mod tokens;
