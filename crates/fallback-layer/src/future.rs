@@ -1,5 +1,6 @@
 use std::fmt;
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -10,8 +11,8 @@ use http::uri::Authority;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use replay_body::{Peek, PeekBody, Replay};
-use throttle_signal::{Classified, Read, Reading};
+use replay_body::{Peek, PeekBody, Peeked, Replay};
+use throttle_signal::{Read, Reading};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tower_service::Service;
 
@@ -110,59 +111,50 @@ where
         let mut this = self.project();
 
         loop {
-            let next = match this.state.as_mut().project() {
+            let (run, current) = (&mut *this.run, *this.current);
+            let flow = match this.state.as_mut().project() {
                 StateProj::Choosing => {
                     this.limit.set(None);
-                    match this.run.next(Instant::now()) {
+                    match run.next(Instant::now()) {
                         Step::Send(current, request) => {
                             *this.current = current;
-                            State::Readying {
+                            Flow::Continue(State::Readying {
                                 request: Some(request),
-                            }
+                            })
                         }
-                        Step::Answer(response) => {
-                            this.state.set(State::Done);
-                            return Poll::Ready(Ok(response));
-                        }
+                        Step::Answer(response) => Flow::Break(Ok(response)),
                     }
                 }
                 StateProj::Readying { request } => {
-                    let service = match this.current.service {
+                    let service = match current.service {
                         0 => Some(&mut *this.service),
                         other => this.others.get_mut(other - 1),
                     };
                     let Some(service) = service else {
                         return Poll::Pending; // never: each such candidate came with its service
                     };
-                    if let Poll::Ready(ready) = service.poll_ready(cx) {
-                        let Some(request) = request.take() else {
-                            return Poll::Pending; // never: the state is left at once
-                        };
-                        match ready {
-                            Ok(()) => {
-                                this.limit.set(this.current.first_byte.map(sleep));
-                                let reading = this.run.reader.begin(&request);
-                                let host = request.uri().authority().cloned();
-                                State::Called {
-                                    future: service.call(request),
-                                    reading,
-                                    host,
-                                }
+                    match service.poll_ready(cx) {
+                        Poll::Ready(Ok(())) => {
+                            let Some(request) = request.take() else {
+                                return Poll::Pending; // never: the state is left at once
+                            };
+                            this.limit.set(current.first_byte.map(sleep));
+                            let reading = run.reader.begin(&request);
+                            let host = request.uri().authority().cloned();
+                            Flow::Continue(State::Called {
+                                future: service.call(request),
+                                reading,
+                                host,
+                            })
+                        }
+                        Poll::Ready(Err(error)) => fail(run, this.on_error, current, error),
+                        Poll::Pending => {
+                            if this.limit.is_none() {
+                                this.limit.set(current.patience.map(sleep_until));
                             }
-                            Err(error) => match fail(this.run, this.on_error, *this.current, error)
-                            {
-                                Ok(()) => State::Choosing,
-                                Err(error) => return Poll::Ready(Err(error)),
-                            },
+                            ready!(elapsed(this.limit.as_mut(), cx));
+                            leave(run, current, Why::Readiness)
                         }
-                    } else {
-                        if this.limit.is_none() {
-                            this.limit.set(this.current.patience.map(sleep_until));
-                        }
-                        ready!(elapsed(this.limit.as_mut(), cx));
-                        this.run
-                            .leave(*this.current, Why::Readiness, None, Instant::now());
-                        State::Choosing
                     }
                 }
                 StateProj::Called {
@@ -170,96 +162,60 @@ where
                     reading,
                     host,
                 } => match future.poll(cx) {
-                    Poll::Ready(Ok(response)) => {
-                        let known = response
-                            .extensions()
-                            .get::<Classified>()
-                            .is_some_and(|known| known.0.is_some());
-                        if !known && this.run.looks_into(*this.current, response.status()) {
-                            let (parts, body) = response.into_parts();
-                            State::Peeking {
-                                parts: Some(parts),
-                                peek: Peek::new(body, LOOK),
-                                host: host.take(),
-                            }
-                        } else {
-                            State::Reading {
-                                read: reading.read(response),
-                            }
-                        }
+                    Poll::Ready(Ok(response)) if run.looks_into(current, &response) => {
+                        let (parts, body) = response.into_parts();
+                        let (parts, peek) = (Some(parts), Peek::new(body, LOOK));
+                        Flow::Continue(State::Peeking {
+                            parts,
+                            peek,
+                            host: host.take(),
+                        })
                     }
-                    Poll::Ready(Err(error)) => {
-                        match fail(this.run, this.on_error, *this.current, error) {
-                            Ok(()) => State::Choosing,
-                            Err(error) => return Poll::Ready(Err(error)),
-                        }
-                    }
+                    Poll::Ready(Ok(response)) => Flow::Continue(State::Reading {
+                        read: reading.read(response),
+                    }),
+                    Poll::Ready(Err(error)) => fail(run, this.on_error, current, error),
                     Poll::Pending => {
                         ready!(elapsed(this.limit.as_mut(), cx));
-                        this.run
-                            .leave(*this.current, Why::FirstByte, None, Instant::now());
-                        State::Choosing
+                        leave(run, current, Why::FirstByte)
                     }
                 },
-                StateProj::Reading { read } => {
-                    if let Poll::Ready(response) = read.poll(cx) {
-                        match this.run.judge(*this.current, response, b"", Instant::now()) {
-                            Some(response) => {
-                                this.state.set(State::Done);
-                                return Poll::Ready(Ok(response));
-                            }
-                            None => State::Choosing,
-                        }
-                    } else {
+                StateProj::Reading { read } => match read.poll(cx) {
+                    Poll::Ready(response) => judge(run, current, response, b""),
+                    Poll::Pending => {
                         ready!(elapsed(this.limit.as_mut(), cx));
-                        this.run
-                            .leave(*this.current, Why::FirstByte, None, Instant::now());
-                        State::Choosing
+                        leave(run, current, Why::FirstByte)
                     }
-                }
+                },
                 StateProj::Peeking { parts, peek, host } => {
-                    let peeked = match Pin::new(&mut *peek).poll(cx) {
-                        Poll::Ready(peeked) => peeked,
-                        Poll::Pending => {
-                            if this.limit.is_none() {
-                                this.limit.set(Some(sleep(PATIENCE)));
-                            }
-                            ready!(elapsed(this.limit.as_mut(), cx));
-                            peek.stop()
-                        }
-                    };
+                    let peeked = ready!(poll_peek(peek, this.limit.as_mut(), cx));
                     let Some(mut parts) = parts.take() else {
                         return Poll::Pending; // never: the state is left at once
                     };
-                    if parts.extensions.get::<Classified>().is_none() {
-                        let host = host.as_ref().map_or("", Authority::host);
-                        let throttle = this.run.reader.classify(
-                            host,
-                            parts.status,
-                            &parts.headers,
-                            peeked.head(),
-                        );
-                        parts.extensions.insert(Classified(throttle));
-                    }
                     let head = peeked.head().clone();
-                    let response = Response::from_parts(parts, peeked.into_body());
-                    match this
-                        .run
-                        .judge(*this.current, response, &head, Instant::now())
-                    {
-                        Some(response) => {
-                            this.state.set(State::Done);
-                            return Poll::Ready(Ok(response));
-                        }
-                        None => State::Choosing,
-                    }
+                    run.classify(&mut parts, host.as_ref(), &head);
+                    judge(
+                        run,
+                        current,
+                        Response::from_parts(parts, peeked.into_body()),
+                        &head,
+                    )
                 }
                 StateProj::Done => return Poll::Pending,
             };
-            this.state.set(next);
+            match flow {
+                Flow::Continue(next) => this.state.set(next),
+                Flow::Break(output) => {
+                    this.state.set(State::Done);
+                    return Poll::Ready(output);
+                }
+            }
         }
     }
 }
+
+/// The next state, or the end.
+type Flow<F, B, R, E> = ControlFlow<Result<Response<PeekBody<R>>, E>, State<F, B, R>>;
 
 /// Ready once the limit has passed; pending for ever if there is none.
 fn elapsed(limit: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
@@ -269,19 +225,66 @@ fn elapsed(limit: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
     }
 }
 
+/// Reads a refusal's body, for so long and no longer.
+fn poll_peek<R: Body<Data = Bytes>>(
+    peek: &mut Peek<R>,
+    mut limit: Pin<&mut Option<Sleep>>,
+    cx: &mut Context<'_>,
+) -> Poll<Peeked<R>> {
+    if let Poll::Ready(peeked) = Pin::new(&mut *peek).poll(cx) {
+        return Poll::Ready(peeked);
+    }
+    if limit.is_none() {
+        limit.set(Some(sleep(PATIENCE)));
+    }
+    ready!(elapsed(limit, cx));
+    Poll::Ready(peek.stop())
+}
+
+/// Hands a response up, or leaves the candidate for it.
+fn judge<F, B, R, E>(
+    run: &mut Run<B, R>,
+    current: Current,
+    response: Response<PeekBody<R>>,
+    head: &[u8],
+) -> Flow<F, B, R, E>
+where
+    B: Replay + From<Bytes>,
+    R: Body<Data = Bytes>,
+{
+    match run.judge(current, response, head, Instant::now()) {
+        Some(response) => Flow::Break(Ok(response)),
+        None => Flow::Continue(State::Choosing),
+    }
+}
+
+/// Leaves a candidate that has not answered.
+fn leave<F, B, R, E>(run: &mut Run<B, R>, current: Current, why: Why) -> Flow<F, B, R, E>
+where
+    B: Replay + From<Bytes>,
+    R: Body<Data = Bytes>,
+{
+    run.leave(current, why, None, Instant::now());
+    Flow::Continue(State::Choosing)
+}
+
 /// Leaves a candidate for an error, or hands the error up.
-fn fail<B, R, T, E>(run: &mut Run<B, R>, on_error: &T, current: Current, error: E) -> Result<(), E>
+fn fail<F, B, R, T, E>(
+    run: &mut Run<B, R>,
+    on_error: &T,
+    current: Current,
+    error: E,
+) -> Flow<F, B, R, E>
 where
     B: Replay + From<Bytes>,
     R: Body<Data = Bytes>,
     T: OnError<E>,
 {
-    let now = Instant::now();
-    if !on_error.moves_on(&error) {
-        return Err(error);
+    if on_error.moves_on(&error) && run.has_more() {
+        leave(run, current, Why::Error)
+    } else {
+        Flow::Break(Err(error))
     }
-    run.leave(current, Why::Error, None, now);
-    if run.has_more() { Ok(()) } else { Err(error) }
 }
 
 impl<S, B, R, T> fmt::Debug for ResponseFuture<S, B, R, T>

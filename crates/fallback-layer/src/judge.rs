@@ -4,6 +4,7 @@ use http::StatusCode;
 use throttle_signal::{Kind, Throttle};
 
 use crate::Triggers;
+use crate::triggers::Trigger;
 
 /// What a response means for the chain.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,18 +52,18 @@ impl Why {
 impl Triggers {
     /// Judges a refusal. `attempts` is how often the layers below have sent it, and `patience` what is
     /// left of the candidate's.
-    pub(crate) fn judge(&self, throttle: &Throttle, attempts: u32, patience: Duration) -> Verdict {
-        let on = match throttle.kind() {
-            Kind::QuotaExhausted => self.exhausted,
-            Kind::Overloaded => self.overloaded,
-            Kind::Credential => self.credential,
-            _ => self.wait,
+    pub(crate) fn judge(self, throttle: &Throttle, attempts: u32, patience: Duration) -> Verdict {
+        let trigger = match throttle.kind() {
+            Kind::QuotaExhausted => Trigger::Exhausted,
+            Kind::Overloaded => Trigger::Overloaded,
+            Kind::Credential => Trigger::Credential,
+            _ => Trigger::Wait,
         };
         let passes = !matches!(
             throttle.kind(),
             Kind::QuotaExhausted | Kind::Overloaded | Kind::Credential
         );
-        if !on {
+        if !self.has(trigger) {
             return Verdict::Answer;
         }
         let short = throttle.wait().known().is_some_and(|wait| wait <= patience);
@@ -74,20 +75,21 @@ impl Triggers {
     }
 
     /// Whether the body of a response that is no refusal is worth a look.
-    pub(crate) fn looks_into(&self, status: StatusCode) -> bool {
-        (self.context_length || self.content_refused) && matches!(status.as_u16(), 400 | 413 | 422)
+    pub(crate) fn looks_into(self, status: StatusCode) -> bool {
+        (self.has(Trigger::ContextLength) || self.has(Trigger::ContentRefused))
+            && matches!(status.as_u16(), 400 | 413 | 422)
     }
 
     /// Judges a response that is no refusal, by what was read of its body.
-    pub(crate) fn judge_other(&self, status: StatusCode, head: &[u8]) -> Verdict {
-        if status.is_server_error() && self.server_error {
+    pub(crate) fn judge_other(self, status: StatusCode, head: &[u8]) -> Verdict {
+        if status.is_server_error() && self.has(Trigger::ServerError) {
             return Verdict::Next(Why::ServerError);
         }
         if self.looks_into(status) {
-            if self.context_length && says(head, &TOO_LONG) {
+            if self.has(Trigger::ContextLength) && says(head, &TOO_LONG) {
                 return Verdict::Next(Why::ContextLength);
             }
-            if self.content_refused && says(head, &CONTENT) {
+            if self.has(Trigger::ContentRefused) && says(head, &CONTENT) {
                 return Verdict::Next(Why::ContentRefused);
             }
         }

@@ -60,9 +60,9 @@ impl Memory {
             return Standing::Up;
         };
         if entry.until > now {
-            // Soon over: the layers below wait for it.
-            let waits = entry.until <= patient_until && entry.because.is_some();
-            return if waits {
+            // Soon over, and the layers below know when: they wait for it.
+            let waits = |because: &Throttle| because.retry() && because.wait().known().is_some();
+            return if entry.until <= patient_until && entry.because.as_ref().is_some_and(waits) {
                 Standing::Up
             } else {
                 Standing::Out(entry.until, entry.because.clone())
@@ -136,7 +136,7 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use throttle_signal::Kind;
+    use throttle_signal::{Kind, Wait};
 
     use super::*;
 
@@ -150,7 +150,7 @@ mod tests {
     fn is_out_for_longer_than_the_patience_and_probed_once() {
         let start = Instant::now();
         let memory = Memory::default();
-        let throttle = Throttle::new(Kind::RequestRate);
+        let throttle = Throttle::new(Kind::RequestRate).with_wait(Wait::Stated(10 * SECOND));
         memory.out(
             0,
             &"m".into(),

@@ -43,7 +43,8 @@ pub(crate) fn rewrite(
         .as_deref()
         .and_then(|model| with_model(parts.uri.path(), model));
     let mut changed = None;
-    if !candidate.edits.is_empty() && !(is_there && candidate.edits.is_model_only()) {
+    let nothing = candidate.edits.is_empty() || (is_there && candidate.edits.is_model_only());
+    if !nothing {
         let encoded = parts
             .headers
             .get(CONTENT_ENCODING)

@@ -1,0 +1,106 @@
+//! Streams are held to their first event, and never repeated after it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fallback_layer::{Candidate, FallbackLayer, Triggers};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use test_support::{Steps, Upstream, event};
+use throttle_signal::Reader;
+use tokio::time::Instant;
+use tower::{Layer, ServiceExt};
+
+use crate::models;
+
+const SECOND: Duration = Duration::from_secs(1);
+const ERROR: &str = r#"{"error":{"message":"Rate limit reached","type":"rate_limit_error","code":"rate_limit_exceeded"}}"#;
+const DELTA: &str = r#"{"choices":[{"index":0,"delta":{"content":"Hi"}}]}"#;
+
+fn layer() -> FallbackLayer {
+    FallbackLayer::new([Candidate::model("max"), Candidate::model("plus")]).reader(Reader::new())
+}
+
+fn request() -> Request<Full<Bytes>> {
+    let mut request = crate::request();
+    *request.body_mut() = Full::from(r#"{"model":"max","stream":true}"#);
+    request
+}
+
+fn stream(body: Steps) -> Response<Steps> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(
+        "content-type",
+        HeaderValue::from_static("text/event-stream"),
+    );
+    response
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_in_place_of_the_first_event_goes_on() {
+    let upstream = Upstream::new([
+        stream(Steps::new().data(": keep-alive\n\n").data(event(ERROR))),
+        stream(Steps::new().data(event(DELTA)).data(event("[DONE]"))),
+    ]);
+    let service = layer().layer(upstream);
+    let response = service.clone().oneshot(request()).await.unwrap();
+    assert_eq!(response.headers()["x-fallback-candidate"], "plus");
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, event(DELTA) + &event("[DONE]"));
+    assert_eq!(models(service.get_ref()), "max plus");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_repeated_after_the_first_event() {
+    let upstream = Upstream::new([stream(Steps::new().data(event(DELTA)).error("reset"))]);
+    let service = layer().layer(upstream);
+    let response = service.clone().oneshot(request()).await.unwrap();
+    assert_eq!(response.headers()["x-fallback-candidate"], "max");
+    let mut body = response.into_body();
+    assert_eq!(
+        body.frame().await.unwrap().unwrap().into_data().unwrap(),
+        event(DELTA)
+    );
+    assert_eq!(body.frame().await.unwrap().unwrap_err().0, "reset");
+    assert_eq!(models(service.get_ref()), "max");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_held_no_longer_than_to_its_first_event() {
+    let body = Steps::new()
+        .wait(SECOND)
+        .data(event(DELTA))
+        .wait(60 * SECOND)
+        .data(event("[DONE]"));
+    let service = layer().layer(Upstream::new([stream(body)]));
+    let start = Instant::now();
+    service.oneshot(request()).await.unwrap();
+    assert_eq!(start.elapsed(), SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_event_that_does_not_come_goes_on() {
+    let layer = FallbackLayer::new([
+        Candidate::model("max").first_byte(3 * SECOND),
+        Candidate::model("plus"),
+    ]);
+    let upstream = Upstream::new([
+        stream(Steps::new().data(": keep-alive\n\n").never()),
+        stream(Steps::new().data(event(DELTA))),
+    ]);
+    let service = layer.layer(upstream);
+    let start = Instant::now();
+    let response = service.clone().oneshot(request()).await.unwrap();
+    assert_eq!(response.headers()["x-fallback-candidate"], "plus");
+    assert_eq!(start.elapsed(), 3 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn holding_can_be_switched_off() {
+    let upstream = Upstream::new([stream(Steps::new().never())]);
+    let service = layer()
+        .triggers(Triggers::new().first_event(false))
+        .layer(upstream);
+    let response = service.oneshot(request()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+}
