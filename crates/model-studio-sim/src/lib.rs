@@ -7,4 +7,4 @@ pub use limits::{
     Ask, Charging, Counting, Growth, Limits, Partition, Refusal, RefusalKind, Stranger, Tally,
     Ticket, Unit, Usage, Window, WindowTally,
 };
-pub use server::{Builder, Latency, Ledger, PartitionLedger, Simulator};
+pub use server::{Builder, Fault, Latency, Ledger, PartitionLedger, Simulator, When};

@@ -1,22 +1,14 @@
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use model_studio_sim::{Limits, Window};
-
-const MINUTE: Duration = Duration::from_secs(60);
+use model_studio_sim::Latency;
 
 /// `a=sk-a1,sk-a2`
 #[derive(Clone, Debug)]
 pub(super) struct Account {
     pub(super) name: String,
     pub(super) keys: Vec<String>,
-}
-
-/// `qwen3-max:rpm=600,rps=10`
-#[derive(Clone, Debug)]
-pub(super) struct Model {
-    pub(super) name: String,
-    pub(super) limits: Limits,
 }
 
 impl Account {
@@ -35,53 +27,8 @@ impl Account {
     }
 }
 
-impl Model {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let (name, settings) = text.split_once(':').unwrap_or((text, ""));
-        if name.is_empty() {
-            return Err("a model has a name".to_owned());
-        }
-        let mut limits = Limits::unlimited();
-        let mut window = "sliding";
-        for setting in settings.split(',').filter(|setting| !setting.is_empty()) {
-            let (key, value) = setting
-                .split_once('=')
-                .ok_or_else(|| format!("`{setting}` is not LIMIT=N"))?;
-            limits = match key.trim() {
-                "rpm" => limits.window(Window::requests(number(value)?, MINUTE)),
-                "rps" => limits.per_second(number(value)?),
-                "tpm" => limits.tokens_per_minute(number(value)?),
-                "tps" => limits.tokens_per_second(number(value)?),
-                "window" => {
-                    window = value;
-                    limits
-                }
-                _ => return Err(format!("`{key}` is none of rpm, rps, tpm, tps, window")),
-            };
-        }
-        let limits = match window {
-            "sliding" => limits,
-            "fixed" => limits.fixed(),
-            "counter" => limits.counters(),
-            "bucket" => limits.buckets(100),
-            _ => match window.strip_prefix("bucket/").map(number::<u32>) {
-                Some(Ok(parts)) if parts > 0 => limits.buckets(100 / parts),
-                _ => {
-                    return Err(format!(
-                        "`{window}` is none of sliding, fixed, counter, bucket, bucket/N"
-                    ));
-                }
-            },
-        };
-        Ok(Self {
-            name: name.to_owned(),
-            limits,
-        })
-    }
-}
-
 /// `1000000`, `1_000_000`
-fn number<N: FromStr>(text: &str) -> Result<N, String> {
+pub(super) fn number<N: FromStr>(text: &str) -> Result<N, String> {
     let digits = text.trim().replace('_', "");
     digits
         .parse()
@@ -90,9 +37,10 @@ fn number<N: FromStr>(text: &str) -> Result<N, String> {
 
 /// `40ms`, `1.5s`, `2m`
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time such as 40ms or 1.5s");
     let at = text
-        .find(|char: char| char.is_ascii_alphabetic() || char == 'µ')
-        .unwrap_or(text.len());
+        .find(|char: char| char.is_alphabetic())
+        .ok_or_else(wrong)?;
     let (number, unit) = text.split_at(at);
     let seconds = match unit {
         "us" | "µs" => 1e-6,
@@ -100,13 +48,31 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
-        _ => return Err(format!("`{text}` is not a time such as 40ms or 1.5s")),
+        _ => return Err(wrong()),
     };
-    let number: f64 = number
-        .trim()
-        .parse()
-        .map_err(|_| format!("`{text}` is not a time such as 40ms or 1.5s"))?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| format!("`{text}` is out of range"))
+    let number: f64 = number.trim().parse().map_err(|_| wrong())?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())
+}
+
+/// `40ms`, `20ms..80ms`, `40ms~0.5`
+pub(super) fn latency(text: &str) -> Result<Latency, String> {
+    if let Some((low, high)) = text.split_once("..") {
+        return Ok(Latency::uniform(duration(low)?, duration(high)?));
+    }
+    if let Some((median, sigma)) = text.split_once('~') {
+        return Ok(Latency::log_normal(duration(median)?, number(sigma)?));
+    }
+    duration(text).map(Latency::fixed)
+}
+
+/// `20..200`, `50`
+pub(super) fn range(text: &str) -> Result<RangeInclusive<u32>, String> {
+    let (low, high) = text.split_once("..").unwrap_or((text, text));
+    let (low, high) = (number(low)?, number(high.trim_start_matches('='))?);
+    if low > high {
+        return Err(format!("`{text}` is no range"));
+    }
+    Ok(low..=high)
 }
 
 /// `0.2`, `20%`

@@ -8,7 +8,7 @@ use super::envelope::Id;
 use super::writer::Text;
 
 /// Tokens in one event of a stream.
-const PER_EVENT: u64 = 8;
+pub(super) const PER_EVENT: u64 = 8;
 
 /// What a chat is answered with.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +98,7 @@ impl Answer<'_> {
         steps
     }
 
-    const fn reason(&self) -> &'static str {
+    pub(super) const fn reason(&self) -> &'static str {
         if self.cut { "length" } else { "stop" }
     }
 

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -8,6 +9,8 @@ use http_body::{Frame, SizeHint};
 use tokio::time::Sleep;
 
 use super::charge::Charge;
+use super::stop::reset;
+use super::wire::Fuse;
 
 /// A response body: whole, or in steps.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub(super) enum Step {
     Send(Bytes, u64),
     /// Sends nothing for a while.
     Pause(Duration),
+    /// Resets the connection.
+    Reset(Fuse),
 }
 
 impl Body {
@@ -48,7 +53,7 @@ impl Body {
 }
 
 impl Steps {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         loop {
             if let Some(sleep) = &mut self.sleep {
                 ready!(sleep.as_mut().poll(cx));
@@ -64,10 +69,14 @@ impl Steps {
                     if self.ahead.is_empty() {
                         self.charge = None;
                     }
-                    return Poll::Ready(Some(bytes));
+                    return Poll::Ready(Some(Ok(bytes)));
                 }
                 Some(Step::Pause(pause)) => {
                     self.sleep = Some(Box::pin(tokio::time::sleep(pause)));
+                }
+                Some(Step::Reset(fuse)) => {
+                    fuse.blow();
+                    return Poll::Ready(Some(Err(reset())));
                 }
                 None => {
                     self.charge = None;
@@ -80,17 +89,17 @@ impl Steps {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = std::io::Error;
+    type Error = io::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let bytes = match self.get_mut() {
-            Self::Whole(bytes) => bytes.take(),
+            Self::Whole(bytes) => bytes.take().map(Ok),
             Self::Steps(steps) => ready!(steps.poll(cx)),
         };
-        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+        Poll::Ready(bytes.map(|bytes| bytes.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {

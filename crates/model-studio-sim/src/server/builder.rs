@@ -1,10 +1,12 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
+use super::fault::{Fault, When};
 use super::latency::Latency;
 use super::simulator::Simulator;
-use crate::Limits;
+use crate::{Limits, RefusalKind};
 
 /// What a [`Simulator`] is to be. From [`Simulator::builder`].
 ///
@@ -30,7 +32,8 @@ pub(super) struct Settings {
     pub(super) models: Vec<(String, Limits)>,
     pub(super) latency: Latency,
     pub(super) completion_tokens: RangeInclusive<u32>,
-    pub(super) refuse_at_random: f64,
+    pub(super) token_time: Duration,
+    pub(super) faults: Vec<(Fault, When)>,
     pub(super) retry_after: bool,
     pub(super) seed: u64,
 }
@@ -50,7 +53,8 @@ impl Builder {
             models: Vec::new(),
             latency: Latency::NONE,
             completion_tokens: 20..=200,
-            refuse_at_random: 0.0,
+            token_time: Duration::ZERO,
+            faults: Vec::new(),
             retry_after: false,
             seed: 1,
         })
@@ -114,6 +118,13 @@ impl Builder {
         self
     }
 
+    /// Sets how long each token of an answer takes on top of the latency: a stream is as much
+    /// slower in between, a whole answer comes as much later. No time by default.
+    pub fn token_time(mut self, time: Duration) -> Self {
+        self.0.token_time = time;
+        self
+    }
+
     /// Sets how many tokens answers have, before `max_tokens` cuts them. 20 to 200 by default; a
     /// prompt always gets the same answer.
     pub fn completion_tokens(mut self, tokens: RangeInclusive<u32>) -> Self {
@@ -122,9 +133,14 @@ impl Builder {
     }
 
     /// Refuses a share (0 to 1) of the requests for no reason, as too many requests. They take
-    /// nothing of the quota. 0 by default.
-    pub fn refuse_at_random(mut self, share: f64) -> Self {
-        self.0.refuse_at_random = share;
+    /// nothing of the quota.
+    pub fn refuse_at_random(self, share: f64) -> Self {
+        self.fault(Fault::Refuse(RefusalKind::RequestRate), When::share(share))
+    }
+
+    /// Lets something go wrong. Where several would happen to one request, the one given first does.
+    pub fn fault(mut self, fault: Fault, when: When) -> Self {
+        self.0.faults.push((fault, when));
         self
     }
 

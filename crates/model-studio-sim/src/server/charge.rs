@@ -22,6 +22,11 @@ impl Charge {
         }
     }
 
+    /// Nothing of it is charged.
+    pub(super) fn waive(mut self) {
+        self.usage = Usage::default();
+    }
+
     /// So many tokens more were written.
     pub(super) fn add(&mut self, tokens: u64) {
         self.usage.completion_tokens += tokens;

@@ -150,6 +150,15 @@ impl Failure {
         )))
     }
 
+    pub(super) fn internal() -> Self {
+        Self(Box::new(Terms::same(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "InternalError",
+            "An internal error has occured, please try again later or contact service support.",
+        )))
+    }
+
     /// Names how long to wait, rounded up to whole seconds.
     pub(super) fn retry_after(mut self, wait: Option<Duration>) -> Self {
         self.0.wait = wait;
@@ -178,6 +187,18 @@ impl Failure {
             }
         }
         .to_string()
+    }
+
+    /// The error as an event of a stream that is under way.
+    pub(super) fn event(&self, dialect: Dialect, id: Id) -> String {
+        let body = self.body(dialect, id);
+        match dialect {
+            Dialect::Compatible => format!("data: {body}\n\n"),
+            Dialect::Native => {
+                let status = self.0.native.status.as_u16();
+                format!("id:1\nevent:error\n:HTTP_STATUS/{status}\ndata:{body}\n\n")
+            }
+        }
     }
 
     pub(super) fn response(&self, dialect: Dialect, id: Id) -> Response<Body> {

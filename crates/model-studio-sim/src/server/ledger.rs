@@ -30,6 +30,9 @@ pub struct PartitionLedger {
     pub tally: Tally,
     /// How many requests, refused ones included, came with which key.
     pub keys: BTreeMap<String, u64>,
+    /// What was made to go wrong, by the name of the [`Fault`](crate::Fault) in snake case. Those that refuse
+    /// are among the refusals too.
+    pub faults: BTreeMap<String, u64>,
 }
 
 impl Ledger {

@@ -18,6 +18,7 @@ pub(super) struct Prompt {
     weight: Weight,
     hash: u64,
     items: u64,
+    is_number: bool,
 }
 
 impl Prompt {
@@ -59,6 +60,7 @@ impl Prompt {
             weight: Weight::of(text),
             hash,
             items: 1,
+            is_number: false,
         }
     }
 
@@ -67,6 +69,7 @@ impl Prompt {
             weight: Weight::whole(1),
             hash: number,
             items: 1,
+            is_number: true,
         }
     }
 
@@ -118,9 +121,15 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Prompt, A::Error> {
         let mut all = Prompt::default();
+        let mut numbers = false;
         while let Some(one) = seq.next_element::<Prompt>()? {
             all.add(one);
             all.items += 1;
+            numbers |= one.is_number;
+        }
+        if numbers {
+            // Token ids: one text, already cut up.
+            all.items = 1;
         }
         Ok(all)
     }

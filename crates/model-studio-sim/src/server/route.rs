@@ -1,4 +1,4 @@
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,8 +10,13 @@ use hyper::body::Incoming;
 use serde_json::json;
 
 use super::body::Body;
-use super::chat::{Call, chat};
+use super::call::Call;
+use super::chat::chat;
+use super::embeddings::embeddings;
 use super::envelope::{Dialect, Failure, Id, json};
+use super::native::generation;
+use super::stop::{Stop, reset};
+use super::wire::Fuse;
 use super::world::World;
 use crate::RefusalKind;
 
@@ -22,49 +27,69 @@ const NATIVE: &str = "/api/v1/services/";
 
 pub(super) async fn serve(
     world: Arc<World>,
+    fuse: Fuse,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
-    let number = world.number();
-    let id = Id::new(world.settings.seed, number);
+) -> io::Result<Response<Body>> {
+    let id = Id::new(world.settings.seed, world.number());
     let dialect = if request.uri().path().starts_with(NATIVE) {
         Dialect::Native
     } else {
         Dialect::Compatible
     };
-    let response = route(world, request, number, id, dialect).await;
-    Ok(response.unwrap_or_else(|failure| failure.response(dialect, id)))
+    match route(world, fuse.clone(), request, id, dialect).await {
+        Ok(response) => Ok(response),
+        Err(Stop::Failure(failure)) => Ok(failure.response(dialect, id)),
+        Err(Stop::Reset) => {
+            fuse.blow();
+            Err(reset())
+        }
+    }
 }
 
 async fn route(
     world: Arc<World>,
+    fuse: Fuse,
     request: Request<Incoming>,
-    number: u64,
     id: Id,
     dialect: Dialect,
-) -> Result<Response<Body>, Failure> {
+) -> Result<Response<Body>, Stop> {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     let path = path.strip_prefix("/compatible-mode").unwrap_or(path);
-    match (&head.method, path) {
+    let route = match (&head.method, path) {
         (&Method::GET, "/sim/ledger") => {
             let ledger = serde_json::to_vec(&world.ledger()).unwrap_or_default();
             return Ok(json(ledger, id));
         }
-        (&Method::GET, "/v1/models") | (&Method::POST, "/v1/chat/completions") => {}
-        _ => return Err(Failure::unknown_path()),
-    }
+        (&Method::GET, "/v1/models") => Route::Models,
+        (&Method::POST, "/v1/chat/completions") => Route::Chat,
+        (&Method::POST, "/v1/embeddings") => Route::Embeddings,
+        (&Method::POST, "/api/v1/services/aigc/text-generation/generation") => Route::Generation,
+        _ => return Err(Failure::unknown_path().into()),
+    };
 
     let place = world.key(bearer(&head.headers).unwrap_or_default());
     let call = Call {
         place: place.ok_or(RefusalKind::InvalidKey)?,
-        number,
         id,
         dialect,
+        fuse,
+        world,
     };
-    match path {
-        "/v1/models" => Ok(models(&world, id)),
-        _ => chat(world, call, collect(body).await?).await,
+    match route {
+        Route::Models => Ok(models(&call.world, id)),
+        Route::Chat => chat(call, collect(body).await?).await,
+        Route::Embeddings => embeddings(call, collect(body).await?).await,
+        Route::Generation => generation(call, &head.headers, collect(body).await?).await,
     }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Route {
+    Models,
+    Chat,
+    Embeddings,
+    Generation,
 }
 
 /// The key in `Authorization: Bearer …`; the scheme in any case.

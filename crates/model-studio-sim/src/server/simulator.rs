@@ -12,6 +12,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::builder::{Builder, Settings};
 use super::ledger::Ledger;
 use super::route::serve;
+use super::wire::{Fuse, Wire};
 use super::world::World;
 
 /// A running simulator. It ends, with every connection, when this is dropped.
@@ -109,9 +110,11 @@ async fn accept(listener: TcpListener, world: Arc<World>) {
 async fn connection(stream: TcpStream, world: Arc<World>) {
     // Answers are written whole; Nagle would hold the last piece of a stream back.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| serve(Arc::clone(&world), request));
+    let fuse = Fuse::default();
+    let wire = Wire::new(stream, fuse.clone());
+    let service = service_fn(move |request| serve(Arc::clone(&world), fuse.clone(), request));
     // How a client leaves is its own business.
     let _ = auto::Builder::new(TokioExecutor::new())
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(wire), service)
         .await;
 }

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::builder::Settings;
+use super::fault::Fault;
 use super::ledger::{Ledger, PartitionLedger};
 use super::writer::Writer;
 use crate::Partition;
@@ -23,6 +24,7 @@ pub(super) struct World {
     /// Account after account, each with every model.
     partitions: Vec<Mutex<Counted>>,
     requests: AtomicU64,
+    calls: AtomicU64,
     invalid_keys: AtomicU64,
 }
 
@@ -38,6 +40,7 @@ pub(super) struct Counted {
     pub(super) partition: Partition,
     /// Requests by key of the account.
     keys: Vec<u64>,
+    faults: BTreeMap<&'static str, u64>,
 }
 
 impl World {
@@ -57,6 +60,7 @@ impl World {
                 Mutex::new(Counted {
                     partition: Partition::new(limits.clone()),
                     keys: vec![0; account.keys.len()],
+                    faults: BTreeMap::new(),
                 })
             })
         });
@@ -68,6 +72,7 @@ impl World {
             models: models.map(|(at, (name, _))| (name.clone(), at)).collect(),
             partitions: partitions.collect(),
             requests: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
             invalid_keys: AtomicU64::new(0),
             settings,
         }
@@ -85,6 +90,11 @@ impl World {
     /// A number for a new request, from 1.
     pub(super) fn number(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// A number for a new request for a model, from 1.
+    pub(super) fn next_call(&self) -> u64 {
+        self.calls.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Whose key it is. One that nobody has is counted, an empty one among them.
@@ -126,6 +136,11 @@ impl World {
                     .zip(counted.keys.iter().copied())
                     .filter(|(_, requests)| *requests > 0)
                     .collect(),
+                faults: counted
+                    .faults
+                    .iter()
+                    .map(|(name, times)| ((*name).to_owned(), *times))
+                    .collect(),
             })
         });
         Ledger {
@@ -137,6 +152,10 @@ impl World {
 }
 
 impl Counted {
+    pub(super) fn count_fault(&mut self, fault: &Fault) {
+        *self.faults.entry(fault.name()).or_default() += 1;
+    }
+
     pub(super) fn count_key(&mut self, place: KeyPlace) {
         if let Some(requests) = self.keys.get_mut(place.key) {
             *requests += 1;

@@ -79,3 +79,41 @@ async fn says_in_one_line_what_is_wrong() {
         assert!(error.contains(says), "{error}");
     }
 }
+
+#[tokio::test]
+async fn takes_every_kind_of_limit_and_fault() {
+    let (_child, client) = start(&[
+        "--account=a=sk-a1",
+        "--account=b=sk-b1",
+        "--overdue=b",
+        "--model=one:requests=5/10s,tokens=1_000/1m,window=bucket/2,charge=refund",
+        "--model=two:rpm=60,window=counter,growth=1/150%/10s,charge=max",
+        "--model=three:free=1,stranger=50%@1s..2m,charge=prompt",
+        "--model=four:rps=3,window=fixed,charge=end",
+        "--latency=0ms..1ms",
+        "--token-time=1us",
+        "--completion-tokens=5..5",
+        "--fault=500=#2",
+        "--fault=503=#3+4",
+        "--fault=error-event/2=0%",
+        "--fault=trickle/1ms=0",
+        "--retry-after",
+        "--seed=7",
+    ])
+    .await;
+    let mut statuses = Vec::new();
+    for model in ["one", "one", "one", "one", "three", "three", "two", "two"] {
+        statuses.push(client.chat(model, "one").await.status.as_u16());
+    }
+    assert_eq!(statuses, [200, 500, 503, 503, 200, 403, 200, 429]);
+    let answer = client.chat("four", "one").await.json();
+    assert_eq!(answer["usage"]["completion_tokens"], 5);
+    let overdue = client.with_key("sk-b1").chat("four", "one").await;
+    assert_eq!(overdue.json()["error"]["code"], "Arrearage");
+    let ledger = client.get("/sim/ledger").await.json();
+    assert_eq!(
+        ledger["partitions"][0]["windows"][0]["counting"]["bucket"]["depth"],
+        2
+    );
+    assert_eq!(ledger["partitions"][0]["windows"][0]["seconds"], 10.0);
+}

@@ -1,10 +1,11 @@
 //! A client for one simulator.
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client as Hyper;
+use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client as Hyper, Error};
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
@@ -50,8 +51,15 @@ impl Client {
             .unwrap()
     }
 
+    pub(crate) async fn try_send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Error> {
+        self.hyper.request(request).await
+    }
+
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
-        let (head, body) = self.hyper.request(request).await.unwrap().into_parts();
+        let (head, body) = self.try_send(request).await.unwrap().into_parts();
         Answer {
             status: head.status,
             headers: head.headers,
@@ -84,7 +92,7 @@ impl Answer {
 
     /// The events of a stream, `[DONE]` as null.
     pub(crate) fn events(&self) -> Vec<Value> {
-        let text = str::from_utf8(&self.body).unwrap();
+        let text = std::str::from_utf8(&self.body).unwrap();
         let events = text.split_terminator("\n\n");
         let data = events.map(|event| event.strip_prefix("data: ").unwrap());
         data.map(|data| match data {

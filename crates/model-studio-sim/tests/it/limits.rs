@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::oracle::{Oracle, Rule, Rules, ns};
 
-/// SplitMix64: cheap enough for a million arrivals.
+/// `SplitMix64`: cheap enough for a million arrivals.
 struct Dice(u64);
 
 impl Dice {

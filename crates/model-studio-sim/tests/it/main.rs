@@ -9,7 +9,11 @@
 mod binary;
 mod chat;
 mod client;
+mod embeddings;
+mod faults;
 mod ledger;
 mod limits;
+mod native;
 mod oracle;
 mod refusals;
+mod script;

@@ -141,7 +141,8 @@ impl Oracle {
         match self.rules.charging {
             Charging::MaxThenRefund => {
                 self.events[open.event].tokens = prompt + completion;
-                let refund = open.charged.cast_signed() - (prompt + completion).cast_signed();
+                let refund = i64::try_from(open.charged).unwrap()
+                    - i64::try_from(prompt + completion).unwrap();
                 self.record(Event { refund, ..late(0) });
             }
             Charging::PromptThenRest => self.record(late(completion)),
@@ -239,7 +240,7 @@ impl Oracle {
         stops.dedup();
 
         let (mut level, mut last) = (i128::from(depth) * length, 0);
-        let mut fill = |level: i128, at: u64| {
+        let mut reach = |level: i128, at: u64| {
             let mut level = level;
             while let Some(stop) = stops.first().copied().filter(|stop| *stop <= at) {
                 if stop > last {
@@ -255,7 +256,7 @@ impl Oracle {
             level
         };
         for event in &self.events {
-            level = fill(level, event.at);
+            level = reach(level, event.at);
             let amount = if rule.tokens {
                 event.tokens_at_first
             } else {
@@ -271,6 +272,6 @@ impl Oracle {
                 level -= i128::from(amount) * length;
             }
         }
-        fill(level, now)
+        reach(level, now)
     }
 }

@@ -1,5 +1,7 @@
+use std::time::Duration;
+
 use http::StatusCode;
-use model_studio_sim::{Limits, RefusalKind, Simulator};
+use model_studio_sim::{Growth, Limits, RefusalKind, Simulator};
 
 use crate::client::Client;
 
@@ -124,4 +126,59 @@ async fn refuses_a_share_at_random_and_the_same_for_the_same_seed() {
     assert!((70..=130).contains(&count), "{count} of 500");
     assert_eq!(run(1).await, first);
     assert_ne!(run(2).await, first);
+}
+
+#[tokio::test]
+async fn refuses_an_account_that_is_overdue_whatever_its_key() {
+    let simulator = Simulator::builder()
+        .account("a", ["sk-a1", "sk-a2"])
+        .account("b", ["sk-b1"])
+        .overdue("a")
+        .start()
+        .await
+        .unwrap();
+    let client = Client::new(simulator.addr());
+    for key in ["sk-a1", "sk-a2"] {
+        let refusal = client.with_key(key).chat("qwen3-max", "one").await;
+        assert_eq!(refusal.status, StatusCode::BAD_REQUEST);
+        assert_eq!(refusal.json()["error"]["code"], "Arrearage");
+    }
+    let other = client.with_key("sk-b1").chat("qwen3-max", "one").await;
+    assert_eq!(other.status, StatusCode::OK);
+    assert_eq!(simulator.ledger().refused(RefusalKind::Arrears), 2);
+}
+
+#[tokio::test]
+async fn refuses_when_the_trial_credit_is_gone() {
+    let (simulator, client) = start(Limits::unlimited().free_tokens(10)).await;
+    assert_eq!(client.chat("qwen3-max", "one").await.status, StatusCode::OK);
+    let refusal = client.chat("qwen3-max", "one").await;
+    assert_eq!(refusal.status, StatusCode::FORBIDDEN);
+    let error = &refusal.json()["error"];
+    assert_eq!(error["code"], "AllocationQuota.FreeTierOnly");
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("Free allocated quota exceeded"),
+        "{message}"
+    );
+    assert_eq!(simulator.ledger().refused(RefusalKind::FreeQuota), 1);
+}
+
+#[tokio::test]
+async fn refuses_a_rate_that_grows_too_quickly() {
+    let growth = Growth::new(2, 150, Duration::from_secs(600));
+    let (simulator, client) = start(Limits::per_minute(1000).growth(growth)).await;
+    for _ in 0..2 {
+        assert_eq!(client.chat("qwen3-max", "one").await.status, StatusCode::OK);
+    }
+    let refusal = client.chat("qwen3-max", "one").await;
+    assert_eq!(refusal.status, StatusCode::TOO_MANY_REQUESTS);
+    let error = &refusal.json()["error"];
+    assert_eq!(error["code"], "limit_burst_rate");
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("Request rate increased too quickly"),
+        "{message}"
+    );
+    assert_eq!(simulator.ledger().refused(RefusalKind::Burst), 1);
 }

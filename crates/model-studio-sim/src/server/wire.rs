@@ -1,0 +1,95 @@
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A connection that can be told to end with a reset rather than in order.
+#[derive(Debug)]
+pub(super) struct Wire {
+    stream: TcpStream,
+    fuse: Fuse,
+}
+
+/// What tells it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fuse(Arc<AtomicBool>);
+
+impl Fuse {
+    pub(super) fn blow(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_blown(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Wire {
+    pub(super) const fn new(stream: TcpStream, fuse: Fuse) -> Self {
+        Self { stream, fuse }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if self.fuse.is_blown() {
+            // A zero linger time makes closing a reset, and never blocks, which is what the
+            // deprecation warns of.
+            #[allow(
+                deprecated,
+                reason = "what replaces it is younger than the oldest tokio we take"
+            )]
+            let _ = self.stream.set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.fuse.is_blown() {
+            // An orderly end would come before the reset.
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut this.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
