@@ -126,13 +126,12 @@ where
                     }
                 }
                 StateProj::Readying { request } => {
-                    let service = match current.service {
-                        0 => Some(&mut *this.service),
-                        other => this.others.get_mut(other - 1),
-                    };
-                    let Some(service) = service else {
-                        return Poll::Pending; // never: each such candidate came with its service
-                    };
+                    // Each candidate with a service of its own came with it.
+                    let other = current
+                        .service
+                        .checked_sub(1)
+                        .and_then(|other| this.others.get_mut(other));
+                    let service = other.unwrap_or(&mut *this.service);
                     match service.poll_ready(cx) {
                         Poll::Ready(Ok(())) => {
                             let Some(request) = request.take() else {
