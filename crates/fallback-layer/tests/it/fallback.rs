@@ -25,8 +25,10 @@ fn layer() -> FallbackLayer {
     ])
 }
 
+type Refusal = fn() -> Response<Body>;
+
 /// Answers by model; what is not listed is answered well.
-fn upstream(refusals: &'static [(&'static str, fn() -> Response<Body>)]) -> Upstream {
+fn upstream(refusals: &'static [(&'static str, Refusal)]) -> Upstream {
     Upstream::answering(move |seen: &Seen| {
         let asked = model(seen);
         refusals
@@ -72,7 +74,7 @@ async fn the_first_candidate_answers_while_it_can() {
 
 #[tokio::test(start_paused = true)]
 async fn goes_on_by_the_table_and_says_so() {
-    let refusals: [(fn() -> Response<Body>, &str); 5] = [
+    let refusals: [(Refusal, &str); 5] = [
         (exhausted, "quota_exhausted"),
         (|| refused(Throttle::new(Kind::Overloaded)), "overloaded"),
         (|| refused(Throttle::new(Kind::Credential)), "auth"),
