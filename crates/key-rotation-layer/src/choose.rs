@@ -27,6 +27,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) tried: &'a Tried,
     /// Only an account that can send before this moment is of use.
     pub(crate) before: Option<Instant>,
+    /// Only this account is asked for.
+    pub(crate) only: Option<&'a AccountId>,
     pub(crate) now: Instant,
 }
 
@@ -75,8 +77,8 @@ impl KeyPool {
     pub(crate) fn choose(&self, ask: &Ask<'_>) -> Choice {
         let members = self.members();
         let pinned = ask
-            .facts
-            .account()
+            .only
+            .or(ask.facts.account())
             .filter(|id| members.iter().any(|member| member.id == **id));
         // Another thread may take the probe between the look and the grip; then look again.
         for _ in 0..=members.len() {

@@ -24,6 +24,8 @@ pub(crate) struct Round {
     tried: Tried,
     // A key has refused this very request already, for good.
     unfit: bool,
+    // The last send was to leave the limiter when another account has its slot.
+    hurried: bool,
     // What happened before the response in hand.
     trail: Option<Trail>,
 }
@@ -56,6 +58,7 @@ impl Round {
             conversation,
             tried,
             unfit: false,
+            hurried: false,
             trail: None,
         }
     }
@@ -73,13 +76,16 @@ impl Round {
             headroom: self.headroom.as_deref(),
             tried: &self.tried,
             before: None,
+            only: None,
             now,
         }
     }
 
     /// Picks whom to send to first.
-    pub(crate) fn first(&self, uri: &Uri, headers: &HeaderMap, now: Instant) -> Choice {
-        self.pool.choose(&self.ask(host(uri, headers), now))
+    pub(crate) fn first(&mut self, uri: &Uri, headers: &HeaderMap, now: Instant) -> Choice {
+        let choice = self.pool.choose(&self.ask(host(uri, headers), now));
+        self.hurried = matches!(choice, Choice::Send(_, Some(_)));
+        choice
     }
 
     /// Learns from a refusal and says what to do about it. `sent` is whether the upstream said it;
@@ -93,6 +99,7 @@ impl Round {
         now: Instant,
     ) -> Move {
         let sentence = Sentence::on(throttle, sent);
+        let account = lease.account().clone();
         let host = again.and_then(|(uri, headers)| host(uri, headers));
         self.bench(&sentence, throttle, lease, host, now);
         if sentence.deterministic && std::mem::replace(&mut self.unfit, true) {
@@ -101,11 +108,9 @@ impl Round {
 
         let mut ask = self.ask(host, now);
         if sentence.next == Next::EarlierAccount {
-            let account = throttle.account().or(self.facts.account());
-            let forecast = match (ask.headroom, account) {
-                (Some(headroom), Some(account)) => headroom.earliest(account, ask.facts, now),
-                _ => None,
-            };
+            let forecast = ask
+                .headroom
+                .and_then(|headroom| headroom.earliest(&account, ask.facts, now));
             ask.before =
                 forecast.or_else(|| Some(crate::bench::far(now, throttle.wait().known()?)));
         }
@@ -115,11 +120,27 @@ impl Round {
         let outlook = match (sentence.next, again) {
             (Next::Nobody, _) => return Move::Up(None),
             (_, None) => self.pool.outlook(&ask),
-            (_, Some(_)) => match self.pool.choose(&ask) {
-                Choice::Send(lease, start_by) => return Move::On(lease, start_by),
-                Choice::Nobody(outlook) => outlook,
-                Choice::Foreign => Outlook::default(),
-            },
+            (_, Some(_)) => {
+                let mut choice = self.pool.choose(&ask);
+                if let (Choice::Nobody(_), true, false) = (&choice, self.hurried, sent) {
+                    // Handed back for the sake of accounts that are no better now: it waits where it was.
+                    let tried = &Tried::nobody();
+                    choice = self.pool.choose(&Ask {
+                        only: Some(&account),
+                        tried,
+                        before: None,
+                        ..ask
+                    });
+                }
+                match choice {
+                    Choice::Send(lease, start_by) => {
+                        self.hurried = start_by.is_some();
+                        return Move::On(lease, start_by);
+                    }
+                    Choice::Nobody(outlook) => outlook,
+                    Choice::Foreign => Outlook::default(),
+                }
+            }
         };
         if sentence.next == Next::EarlierAccount || sentence.deterministic {
             return Move::Up(None);

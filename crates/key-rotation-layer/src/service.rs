@@ -81,7 +81,7 @@ where
             Pick::Sticky { .. } => sticky.conversation(&request),
             _ => None,
         };
-        let round = Round::new(
+        let mut round = Round::new(
             pool.clone(),
             headroom.clone(),
             envelope.clone(),

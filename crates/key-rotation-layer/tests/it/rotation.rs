@@ -8,8 +8,8 @@ use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use key_rotation_layer::{Account, KeyPool, KeyRotation, KeyRotationLayer, Strategy};
 use throttle_signal::{
-    AccountId, Classified, Deadline, Headroom, Kind, Origin, RequestFacts, Scope, StartBy,
-    Throttle, Trail, Wait,
+    AccountId, Classified, Deadline, Envelope, Headroom, Kind, Origin, RequestFacts, Scope,
+    StartBy, Throttle, Trail, Wait,
 };
 use tokio::time::{self, Instant};
 use tower::{Layer, ServiceExt};
@@ -536,6 +536,26 @@ async fn a_paced_refusal_moves_to_an_account_that_is_free_earlier() {
     assert_eq!(service.get_ref().accounts(), "a b");
     send(&service).await;
     assert_eq!(service.get_ref().accounts(), "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_handed_back_for_nothing_waits_where_it_was() {
+    let slots = [("a", Some(3)), ("b", Some(4))];
+    let start_by_set = |seen: &Seen| seen.start_by.is_some();
+    // As a limiter that lost the race for the slot it had forecast.
+    let service = with_slots(Strategy::earliest_slot(), &slots, move |seen| {
+        if start_by_set(seen) {
+            let local: Response<replay_body::PeekBody<Body>> =
+                Envelope::new().refuse(rate(Wait::Stated(5 * SECOND)), &http::HeaderMap::new());
+            local.map(|_| Body::default())
+        } else {
+            ok()
+        }
+    });
+    let response = send(&service).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(service.get_ref().accounts(), "a a");
+    assert_eq!(trail(&response).attempts, 1);
 }
 
 #[tokio::test(start_paused = true)]
