@@ -52,8 +52,9 @@ pub(crate) fn begun(head: &[u8]) -> bool {
     events(whole).any(|event| !announces(event))
 }
 
-/// Events that come before anything is known: OpenAI's `response.created` and `in_progress`,
-/// Anthropic's `message_start`, `content_block_start` and `ping`.
+/// Events that come before anything is known: `OpenAI`'s `response.created` and `in_progress`,
+/// Anthropic's `message_start`, `content_block_start` and `ping`, and chunks whose choices are empty or
+/// name only the role.
 fn announces(event: Event<'_>) -> bool {
     const TYPES: [&[u8]; 6] = [
         b"response.created",
@@ -63,17 +64,50 @@ fn announces(event: Event<'_>) -> bool {
         b"content_block_start",
         b"ping",
     ];
-    if !event.name.is_empty() {
+    if !event.name.is_empty() && event.name != b"message" {
         return TYPES.contains(&event.name);
     }
-    let head = event.data.get(..96).unwrap_or(event.data);
-    TYPES.iter().any(|name| {
-        head.windows(name.len() + 2).any(|part| {
-            part.first() == Some(&b'"')
-                && part.last() == Some(&b'"')
-                && &part[1..=name.len()] == *name
+    let data = event.data;
+    if let Some(value) = value_of(data, b"\"type\"") {
+        if let Some(name) = value.strip_prefix(b"\"") {
+            let is = |one: &&[u8]| name.starts_with(one) && name.get(one.len()) == Some(&b'"');
+            if TYPES.iter().any(is) {
+                return true;
+            }
+        }
+    }
+    value_of(data, b"\"choices\"").is_some() && !has_content(data)
+}
+
+/// Whether a chunk carries any of what a model says, or an end, or an error.
+fn has_content(data: &[u8]) -> bool {
+    const KEYS: [&[u8]; 10] = [
+        b"\"content\"",
+        b"\"text\"",
+        b"\"reasoning_content\"",
+        b"\"reasoning\"",
+        b"\"refusal\"",
+        b"\"tool_calls\"",
+        b"\"function_call\"",
+        b"\"audio\"",
+        b"\"finish_reason\"",
+        b"\"error\"",
+    ];
+    KEYS.iter().any(|key| {
+        value_of(data, key).is_some_and(|value| {
+            ![&b"\"\""[..], b"[]", b"{}", b"null"]
+                .iter()
+                .any(|empty| value.starts_with(empty))
         })
     })
+}
+
+/// What stands behind the last of a key's places, up to the end of the data. Good enough for small
+/// chunks, where no text contains keys in quotes that are not escaped.
+fn value_of<'a>(data: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    let at = data.windows(key.len()).rposition(|part| part == key)?;
+    let after = data.get(at + key.len()..)?.trim_ascii_start();
+    Some(after.strip_prefix(b":")?.trim_ascii_start())
 }
 
 #[cfg(test)]
@@ -99,11 +133,16 @@ mod tests {
             "data: {\"type\":\"response.created\"}\n\n",
             "event: message_start\ndata: {}\n\nevent: ping\ndata: {}\n\n",
             "data: {\"choices\":[{\"delta\"",
+            "data: {\"choices\":[],\"prompt_filter_results\":[]}\n\n",
+            "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\": \"\"},\"finish_reason\":null}]}\n\n",
         ] {
             assert!(!begun(head.as_bytes()), "{head}");
         }
         for head in [
-            "data: {\"choices\":[]}\n\n",
+            "data: {\"choices\":[{\"delta\":{\"content\":\"H\"}}]}\n\n",
+            "data: {\"choices\":[{\"delta\":{\"content\":\"\",\"tool_calls\":[{}]}}]}\n\n",
+            "data: {\"error\":{\"code\":429}}\n\n",
+            "data: [DONE]\n\n",
             ": x\n\nevent: error\ndata: {\"type\":\"error\"}\n\n",
             "data: {\"type\":\"response.created\"}\n\ndata: {\"type\":\"response.output_text.delta\"}\n",
         ] {

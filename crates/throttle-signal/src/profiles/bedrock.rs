@@ -33,12 +33,15 @@ const RULES: &[Rule] = &[
     overloaded("capacity", Scope::Model)
         .code(&["Throttling*", "TooManyRequests*"])
         .text(&["capacity", "high demand"]),
-    tokens("tokens", Scope::Model)
-        .code(&["Throttling*", "TooManyRequests*"])
-        .text(&["token"]),
     // A frame in the middle of a stream, which does not say; tokens are what runs out there.
     tokens("throttled stream", Scope::Model)
         .code(&["throttlingException"])
         .text(&["throttling error"]),
+    tokens("tokens", Scope::Model)
+        .status(&[429])
+        .text(&["token"]),
+    rate("requests", Scope::Model)
+        .status(&[429])
+        .text(&["too many requests", "rate exceeded"]),
     rate("requests", Scope::Model).code(&["Throttling*", "TooManyRequests*"]),
 ];

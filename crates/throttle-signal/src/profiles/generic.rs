@@ -98,6 +98,25 @@ const CODES: &[Rule] = &[
         "pre_consume_token_quota_failed",
         "Arrears",
     ]),
+    // Codes that no two providers use for two things.
+    exhausted("a day's quota id", Scope::Model)
+        .status(SLOWED)
+        .code(&["*PerDayPer*"]),
+    tokens("token quota id", Scope::Model)
+        .status(SLOWED)
+        .code(&["*TokensPerM*", "*TPMExceeded", "*TpmRateLimit*"]),
+    rate("request quota id", Scope::Model)
+        .status(SLOWED)
+        .code(&["*RequestsPerM*", "*RPMExceeded", "*RpmRateLimit*"]),
+    exhausted("self-set limit", Scope::Model)
+        .code(&["SetLimitExceeded", "INSUFFICIENT_G1_CREDITS*"]),
+    concurrency("in flight code", Scope::Account)
+        .code(&["InflightBatchsize*", "RequestLimitExceeded.JobNum*"]),
+    exhausted("plan window", Scope::Account).text(&[
+        "hour allocated quota",
+        "week allocated quota",
+        "month allocated quota",
+    ]),
     burst("burst code", Scope::Unknown).code(&[
         "slow_down",
         "SlowDown",

@@ -18,9 +18,7 @@ pub(crate) const TABLE: Table = Table {
 
 const RULES: &[Rule] = &[
     // Passed on by a gateway: it is the gateway's balance.
-    exhausted("a gateway's balance", Scope::Server)
-        .status(&[429])
-        .code(&["1008"]),
+    exhausted("a gateway's balance", Scope::Server).code(&["insufficient_balance_error"]),
     exhausted("balance", Scope::Account).code(&["1008"]),
     exhausted("plan window", Scope::Account).code(&["2056"]),
     rate("requests", Scope::Account).code(&["1002"]),
