@@ -45,6 +45,10 @@ pub struct Args {
     #[arg(long = "model", value_name = "M", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) models: Vec<String>,
 
+    /// Ask the next model when this one would have no room for so long; until then wait
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(..=31_536_000))]
+    pub(crate) patience: u64,
+
     /// Requests under way at once, those that wait for their turn included [default: 30 s of the quota]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) concurrency: Option<usize>,
@@ -56,6 +60,14 @@ pub struct Args {
     /// End stdout with a JSON object of what was done
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Does the work once by the layers and once each as people do it by hand, every time on a fresh simulator
+    #[arg(long, conflicts_with_all = ["base_url", "output"])]
+    pub(crate) compare: bool,
+
+    /// Draws the comparison
+    #[arg(long, value_name = "FILE.svg", requires = "compare")]
+    pub(crate) chart: Option<PathBuf>,
 
     #[command(
         flatten,

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Interval, MissedTickBehavior};
 use tower::Service;
 
+use crate::quota::MODELS;
 use crate::target::Target;
 use crate::wire::{Broken, Wire};
 
@@ -30,9 +31,6 @@ pub(crate) enum ByHand {
     /// On a refusal, asks the next model.
     NextModel,
 }
-
-/// Models people fall back to, best first.
-pub(crate) const MODELS: [&str; 3] = ["qwen3-max", "qwen-plus", "qwen-turbo"];
 
 const TRIES: i32 = 5;
 
@@ -85,7 +83,8 @@ impl ByHand {
         + Send
         + use<>,
     > {
-        let mut ticks = tokio::time::interval(target.spacing());
+        let rate = target.quota(MODELS[0]).rate().unwrap_or(1.0);
+        let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let client = Arc::new(Client {
             wire,
@@ -141,7 +140,7 @@ impl Client {
 
     async fn change_model(&self, request: Request<Full<Bytes>>) -> Answer {
         let mut answer = self.ask(0, request.clone()).await;
-        for model in &MODELS[1..] {
+        for model in &MODELS[1..3] {
             if !refused(&answer) {
                 break;
             }

@@ -14,11 +14,16 @@ use crate::stop::Stop;
 use crate::tally::{Report, Tally};
 use crate::target::{Ideal, Target};
 use crate::wire::Wire;
-use crate::{stack, table};
+use crate::{compare, stack, table};
 
 /// Does what the command line says.
 pub async fn run(args: Args) -> ExitCode {
-    match batch(&args).await {
+    let done = if args.compare {
+        compare::run(&args).await
+    } else {
+        batch(&args).await
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             note(&format!("error: {error:#}"));
@@ -57,7 +62,7 @@ async fn batch(args: &Args) -> Result<ExitCode> {
     };
     let Ended {
         mut tally,
-        hopeless,
+        left_over,
     } = dispatch::all(
         service,
         input.jobs,
@@ -94,7 +99,7 @@ async fn batch(args: &Args) -> Result<ExitCode> {
             report.lost
         ),
     };
-    if let Some(reason) = hopeless {
+    if let Some(reason) = left_over {
         bail!("{}; {}", target.accounts.redact(&reason), go_on());
     }
     if report.lost > 0 {
@@ -104,7 +109,7 @@ async fn batch(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(args: &Args) -> Result<Input> {
+pub(crate) fn read(args: &Args) -> Result<Input> {
     let model = args.models.first().map(String::as_str);
     let Some(path) = &args.input else {
         return Ok(Input::shipped(model, args.requests));

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tower::Service;
 
-use crate::errand::{self, Outcome, Shared};
+use crate::errand::{self, LeftOver, Outcome, Shared};
 use crate::input::Job;
 use crate::output::Output;
 use crate::progress::Progress;
@@ -28,8 +28,8 @@ pub(crate) struct Sink<'a> {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) tally: Tally,
-    /// Why it ended early, unless it was asked to.
-    pub(crate) hopeless: Option<String>,
+    /// Why requests were left over, unless it was asked to stop.
+    pub(crate) left_over: Option<String>,
 }
 
 /// Takes all jobs through `service`, `concurrency` at a time, and records each as it ends.
@@ -58,7 +58,7 @@ where
     let mut errands = JoinSet::new();
     let mut ended = Ended {
         tally: Tally::default(),
-        hopeless: None,
+        left_over: None,
     };
     loop {
         while errands.len() < concurrency && !stop.is_set() {
@@ -80,9 +80,11 @@ where
                 sink.progress.advance(counts.refused());
             }
             Outcome::SetAside => {}
-            Outcome::Hopeless(reason) => {
-                stop.set();
-                ended.hopeless.get_or_insert(reason);
+            Outcome::LeftOver(LeftOver { reason, as_all }) => {
+                if as_all {
+                    stop.set();
+                }
+                ended.left_over.get_or_insert(reason);
             }
         }
     }

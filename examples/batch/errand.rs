@@ -35,8 +35,16 @@ pub(crate) enum Outcome {
     Refused,
     /// The run ends before it was sent.
     SetAside,
-    /// No other request would fare better: why.
-    Hopeless(String),
+    /// It can be done another time, when somebody has done something about this.
+    LeftOver(LeftOver),
+}
+
+/// Why a request is left over.
+#[derive(Debug)]
+pub(crate) struct LeftOver {
+    pub(crate) reason: String,
+    /// Whether no other request would fare better.
+    pub(crate) as_all: bool,
 }
 
 /// A request to record.
@@ -96,14 +104,20 @@ where
                         continue;
                     }
                     Verdict::Failed => return answered(job, &response),
-                    Verdict::Hopeless => return Outcome::Hopeless(hopeless(throttle, &response)),
+                    Verdict::LeftOver { as_all } => {
+                        let reason = why(throttle, &response);
+                        return Outcome::LeftOver(LeftOver { reason, as_all });
+                    }
                 },
             },
             Err(broken) if broken.is_unreachable() => {
                 let host = shared.endpoint.authority();
-                return Outcome::Hopeless(format!(
-                    "cannot reach {host}: {broken}; check --base-url and the network"
-                ));
+                let reason =
+                    format!("cannot reach {host}: {broken}; check --base-url and the network");
+                return Outcome::LeftOver(LeftOver {
+                    reason,
+                    as_all: true,
+                });
             }
             Err(broken) => {
                 return failed(job, "connection", format!("the connection broke: {broken}"));
@@ -140,13 +154,15 @@ fn refusal(response: &Response<Bytes>) -> Option<Refusal<'_>> {
 enum Verdict {
     Again(Duration),
     Failed,
-    Hopeless,
+    LeftOver { as_all: bool },
 }
 
 fn verdict(throttle: &Throttle, returns: &mut u32) -> Verdict {
     *returns += 1;
     match throttle.kind() {
-        Kind::Credential | Kind::QuotaExhausted => Verdict::Hopeless,
+        Kind::Credential => Verdict::LeftOver { as_all: true },
+        // Another model of the input may have some left.
+        Kind::QuotaExhausted => Verdict::LeftOver { as_all: false },
         _ if throttle.retry() && *returns < RETURNS => {
             Verdict::Again(throttle.wait().known().unwrap_or(Duration::from_secs(1)))
         }
@@ -154,7 +170,7 @@ fn verdict(throttle: &Throttle, returns: &mut u32) -> Verdict {
     }
 }
 
-fn hopeless(throttle: &Throttle, response: &Response<Bytes>) -> String {
+fn why(throttle: &Throttle, response: &Response<Bytes>) -> String {
     let said = record::text(response.body(), &["/error/message", "/message"]);
     let said = said.map_or_else(String::new, |said| format!(" (it said: {said})"));
     match throttle.wait() {

@@ -65,7 +65,8 @@ impl Input {
         Ok(input)
     }
 
-    /// The prompts that ship with the example, repeated under new names up to `requests`.
+    /// The prompts that ship with the example, the first `requests`, repeated under new
+    /// names where there are not enough.
     pub(crate) fn shipped(model: Option<&str>, requests: Option<usize>) -> Self {
         let mut input = Self::parse(&Bytes::from_static(PROMPTS), model);
         let shipped = input.jobs.len();
@@ -75,6 +76,7 @@ impl Input {
             job.custom_id = format!("{}-{}", job.custom_id, index / shipped + 1);
             input.jobs.push(job);
         }
+        input.truncate(requests.unwrap_or(usize::MAX));
         input
     }
 
@@ -209,6 +211,7 @@ mod tests {
         let input = Input::shipped(None, Some(450));
         let ids: HashSet<_> = input.jobs.iter().map(|job| &job.custom_id).collect();
         assert_eq!((input.jobs.len(), ids.len()), (450, 450));
+        assert_eq!(Input::shipped(None, Some(20)).jobs.len(), 20);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! A batch of prompts, finished inside the quota.
 
 mod args;
+mod by_hand;
+mod chart;
 mod command;
+mod compare;
 mod dispatch;
 mod endpoint;
 mod errand;

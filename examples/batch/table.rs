@@ -79,3 +79,43 @@ fn list(counts: &BTreeMap<String, u64>) -> String {
         .collect();
     parts.join(", ")
 }
+
+/// The table that closes a comparison.
+pub(crate) fn comparison<'a>(reports: impl Iterator<Item = &'a Report>) -> String {
+    let head = [
+        "strategy",
+        "answered",
+        "lost",
+        "sends",
+        "refused",
+        "time",
+        "answered by",
+    ];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(reports.map(|report| {
+        [
+            report.strategy.unwrap_or_default().to_owned(),
+            report.completed.to_string(),
+            report.lost.to_string(),
+            report.sends.to_string(),
+            format!("{}{}", report.refused_429, share(report)),
+            format!("{:.1} s", report.elapsed_s),
+            list(&report.by_model),
+        ]
+    }));
+    let widths: [usize; 7] = std::array::from_fn(|column| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0)
+    });
+    let lines: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let mut line = format!("{:width$}", row[0], width = widths[0]);
+            for column in 1..6 {
+                let _ = write!(line, "  {:>width$}", row[column], width = widths[column]);
+            }
+            line + "  " + &row[6]
+        })
+        .collect();
+    lines.join("\n")
+}

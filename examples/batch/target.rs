@@ -1,10 +1,11 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use http::HeaderValue;
 use model_studio_sim::{Latency, Limits, Simulator};
 use secrecy::ExposeSecret;
-use throttle_signal::{Profile, Reader};
+use throttle_signal::{AccountId, Profile, Reader};
 
 use crate::args::Args;
 use crate::endpoint::Endpoint;
@@ -24,8 +25,10 @@ pub(crate) struct Target {
     pub(crate) accounts: Accounts,
     /// How the endpoint's refusals are read.
     pub(crate) reader: Reader,
-    /// The models to ask in order. Empty: each request's own.
-    pub(crate) chain: Vec<String>,
+    /// The models to ask, in order.
+    pub(crate) chain: Vec<Link>,
+    /// How long a request may wait for room at one model before the next is asked.
+    pub(crate) patience: Duration,
     /// The models of the chain and the input, and those whose quota is known.
     pub(crate) quotas: Vec<(String, Quota)>,
     /// What any other model allows.
@@ -72,7 +75,8 @@ impl Target {
             reader: reader(args.profile.as_deref(), &endpoint),
             endpoint,
             accounts,
-            chain: args.models.clone(),
+            chain: chain(args, input),
+            patience: Duration::from_secs(args.patience),
             quotas,
             other: args.quota,
             simulator,
@@ -84,7 +88,10 @@ impl Target {
     pub(crate) fn ideal(&self, jobs: &[Job]) -> Option<Ideal> {
         let mut by_model: HashMap<&str, u64> = HashMap::new();
         for job in jobs {
-            let model = self.chain.first().unwrap_or(&job.model);
+            let model = match self.chain.first() {
+                Some(Link::Model(model)) => model,
+                _ => &job.model,
+            };
             *by_model.entry(model).or_default() += 1;
         }
         let ideal = |(model, requests)| {
@@ -104,6 +111,23 @@ impl Target {
         found.map_or(self.other, |(_, quota)| *quota)
     }
 
+    /// The header of every key and its account, one account after the other.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a key cannot stand in a header.
+    pub(crate) fn credentials(&self) -> Result<Vec<(AccountId, HeaderValue)>> {
+        let keys = self.accounts.iter();
+        let keys = keys.flat_map(|(account, keys)| keys.iter().map(move |key| (account, key)));
+        keys.map(|(account, key)| {
+            let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))
+                .with_context(|| format!("a key of {account} cannot stand in a header"))?;
+            value.set_sensitive(true);
+            Ok((account.into(), value))
+        })
+        .collect()
+    }
+
     /// Requests sent and requests refused: by the simulator's ledger, or else as counted here.
     pub(crate) fn sends(&self, counts: &Counts) -> (u64, u64) {
         let Some(simulator) = &self.simulator else {
@@ -115,6 +139,15 @@ impl Target {
     }
 }
 
+/// A link of the chain.
+#[derive(Debug)]
+pub(crate) enum Link {
+    /// Every request can be made one for this model.
+    Model(String),
+    /// For requests that name this model themselves.
+    Own(String),
+}
+
 /// What the quota allows for a given load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ideal {
@@ -122,6 +155,22 @@ pub(crate) struct Ideal {
     pub(crate) seconds: f64,
     /// Requests a second, over all accounts, of the model that takes longest.
     pub(crate) rate: f64,
+}
+
+/// The models that were asked for; with none, those of the input, and for prompts that come along
+/// and a simulator those that people fall back to.
+fn chain(args: &Args, input: &Input) -> Vec<Link> {
+    if !args.models.is_empty() {
+        return args.models.iter().cloned().map(Link::Model).collect();
+    }
+    if args.input.is_none() && args.base_url.is_none() {
+        let models = MODELS[..3].iter();
+        return models
+            .map(|model| Link::Model((*model).to_owned()))
+            .collect();
+    }
+    let own: BTreeSet<_> = input.jobs.iter().map(|job| job.model.clone()).collect();
+    own.into_iter().map(Link::Own).collect()
 }
 
 /// Loopback has no provider's name; what listens there is a simulator.
