@@ -38,6 +38,12 @@ pub struct Args {
 }
 
 impl Args {
+    /// Whether the servers' table is wanted: when asked for, or when nothing else is.
+    pub(crate) fn asks_for_servers(&self) -> bool {
+        let other = self.tokens || self.fairness || self.keys;
+        !other || !self.server.is_empty() || self.chart.is_some()
+    }
+
     /// The servers asked for, in the order asked for.
     pub(crate) fn servers(&self) -> &[Server] {
         if self.server.is_empty() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tower::BoxError;
 
-use self::own::Setting;
+pub(crate) use self::own::Setting;
 use crate::caller::{Caller, Retry};
 use crate::network::Network;
 use crate::server::{Quota, Server};
@@ -76,8 +76,7 @@ impl Client {
             Self::Tower => Caller::new(window::over(network, quota), Retry::Backoff),
             Self::Resilience => Caller::new(resilience::over(network, quota)?, Retry::Backoff),
             Self::Own | Self::OwnBursts | Self::OwnFixedGuard => {
-                let limiter = self.setting().limiter(quota);
-                Caller::new(own::over(network, limiter), Retry::Within)
+                self.setting().caller(quota, network)
             }
         })
     }

@@ -6,6 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Uri};
 use http_body_util::Full;
+use throttle_signal::Tenant;
 use tokio::time::Instant;
 
 use crate::draw::{Draw, LogNormal};
@@ -43,7 +44,10 @@ pub(crate) enum Answer {
 pub(crate) struct Job {
     pub(crate) id: u64,
     pub(crate) born: Instant,
+    /// Whose it is, as we count.
     pub(crate) tenant: usize,
+    /// Whose it is, as the client is told.
+    pub(crate) mark: Option<Tenant>,
     pub(crate) prompt: u64,
     pub(crate) max_tokens: u64,
     pub(crate) answer: u64,
@@ -77,6 +81,7 @@ impl Job {
             id,
             born,
             tenant: 0,
+            mark: None,
             prompt,
             max_tokens,
             answer,
@@ -108,6 +113,9 @@ impl Job {
             Uri::from_static("https://dashscope.aliyuncs.com/compatible-mode/v1/chat/completions");
         let json = HeaderValue::from_static("application/json");
         request.headers_mut().insert(CONTENT_TYPE, json);
+        if let Some(tenant) = &self.mark {
+            request.extensions_mut().insert(tenant.clone());
+        }
         request.extensions_mut().insert(self.clone());
         request
     }

@@ -13,20 +13,26 @@
 
 mod args;
 mod caller;
+mod chart;
 mod client;
 mod draw;
+mod fairness;
 mod job;
 mod network;
 mod row;
 mod run;
 mod server;
+mod table;
 mod tally;
+mod tokens;
 
 pub use args::Args;
 
+use std::fmt::Display;
 use std::io::Write;
 use std::time::Duration;
 
+use serde::Serialize;
 use tower::BoxError;
 
 use crate::client::Client;
@@ -38,23 +44,53 @@ const HOUR: Duration = Duration::from_secs(3_600);
 ///
 /// # Errors
 ///
-/// `out` cannot be written to.
+/// `out` or the chart cannot be written.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<(), BoxError> {
-    if !args.json {
-        writeln!(out, "{}", Row::HEAD)?;
+    let seeds = args.seeds.into();
+    if args.tokens {
+        show(args, out, Row::HEAD, tokens::rows(seeds, HOUR))?;
     }
-    for &server in args.servers() {
-        for client in Client::ALL
+    if args.fairness {
+        let rows = fairness::rows(seeds, 4 * HOUR);
+        show(args, out, fairness::Row::HEAD, rows)?;
+    }
+    if !args.asks_for_servers() {
+        return Ok(());
+    }
+    let servers = args.servers().iter();
+    let rows = servers.flat_map(|&server| {
+        let clients = Client::ALL
             .into_iter()
-            .filter(|client| client.is_for(server))
-        {
-            let row = run::measure(server, client, args.seeds.into(), HOUR)?;
-            if args.json {
-                writeln!(out, "{}", serde_json::to_string(&row)?)?;
-            } else {
-                writeln!(out, "{row}")?;
-            }
-        }
+            .filter(move |client| client.is_for(server));
+        clients.map(move |client| table::measure(server, client, seeds, HOUR))
+    });
+    let rows = show(args, out, Row::HEAD, rows)?;
+    if let Some(path) = &args.chart {
+        chart::draw(path, &rows)?;
     }
     Ok(())
+}
+
+/// Writes rows as they come, under a head or as JSON.
+fn show<R: Display + Serialize>(
+    args: &Args,
+    out: &mut impl Write,
+    head: &str,
+    rows: impl Iterator<Item = Result<R, BoxError>>,
+) -> Result<Vec<R>, BoxError> {
+    if !args.json {
+        writeln!(out, "{head}")?;
+    }
+    let mut shown = Vec::new();
+    for row in rows {
+        let row = row?;
+        if args.json {
+            writeln!(out, "{}", serde_json::to_string(&row)?)?;
+        } else {
+            writeln!(out, "{row}")?;
+        }
+        out.flush()?;
+        shown.push(row);
+    }
+    Ok(shown)
 }

@@ -11,7 +11,7 @@ use crate::tally::{Tally, share};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Row {
     pub(crate) server: &'static str,
-    pub(crate) client: String,
+    pub(crate) client: &'static str,
     /// Share of what the binding quota lets through that was let through.
     pub(crate) utilisation: f64,
     /// Share of the sends that the server refused.
@@ -28,7 +28,7 @@ impl Row {
     /// The mean of several runs, each of length `during`.
     pub(crate) fn of(
         server: &'static str,
-        client: String,
+        client: &'static str,
         tallies: &[Tally],
         quota: Quota,
         during: Duration,

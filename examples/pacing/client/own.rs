@@ -4,13 +4,15 @@ use rate_limit_layer::{Charging, Limiter, Quota as OwnQuota, RateLimit, RateLimi
 use retry_429_layer::{Retry429, Retry429Layer};
 use tower::Layer;
 
+use crate::caller::{Caller, Retry};
 use crate::job::MODEL;
+use crate::network::Network;
 use crate::server::Quota;
 
 /// The stack as its users write it: retry over limiter, both at their defaults.
-pub(crate) type Own<S> = Retry429<RateLimit<S>>;
+type Own<S> = Retry429<RateLimit<S>>;
 
-pub(crate) fn over<S>(inner: S, limiter: Limiter) -> Own<S> {
+fn over<S>(inner: S, limiter: Limiter) -> Own<S> {
     Retry429Layer::new().layer(RateLimitLayer::new(limiter).layer(inner))
 }
 
@@ -26,8 +28,12 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
+    pub(crate) fn caller(self, quota: Quota, network: Network) -> Caller {
+        Caller::new(over(network, self.limiter(quota)), Retry::Within)
+    }
+
     /// A limiter that knows the published quota.
-    pub(crate) fn limiter(self, quota: Quota) -> Limiter {
+    fn limiter(self, quota: Quota) -> Limiter {
         let mut own = OwnQuota::new()
             .requests_per_minute(quota.per_minute.into())
             .tokens_per_minute(quota.tokens_per_minute.into());
