@@ -9,6 +9,7 @@ mod quota;
 mod refusal;
 mod stranger;
 mod tally;
+mod wait;
 mod window;
 
 pub use ask::{Ask, Charging, Usage};

@@ -37,12 +37,12 @@ use super::window::{Counting, Unit, Window, nanos};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Partition {
-    limits: Limits,
-    meters: Vec<Meter>,
+    pub(super) limits: Limits,
+    pub(super) meters: Vec<Meter>,
     /// What was admitted: one span a window, then two for the growth limit.
-    admitted: Log,
+    pub(super) admitted: Log,
     /// What was refused and counts all the same.
-    refused: Log,
+    pub(super) refused: Log,
     now: u64,
     requests: u64,
     tokens: u64,
@@ -134,24 +134,6 @@ impl Partition {
         }
     }
 
-    /// How long after `now` the same request would pass if nothing else arrived: 0 if at once,
-    /// `None` if never. Burst protection has no such time that it would tell.
-    pub fn wait(&mut self, now: Duration, ask: Ask) -> Option<Duration> {
-        let now = self.advance(now);
-        let mut future = self.clone();
-        let mut at = now;
-        // Every step passes one window's earliest time; more steps than windows happen only where
-        // strangers come and go.
-        for _ in 0..64 {
-            let Some(refusal) = future.verdict(at, ask) else {
-                return Some(Duration::from_nanos(at - now));
-            };
-            at = future.earliest(refusal.window?, at, ask)?;
-            at = future.advance(Duration::from_nanos(at));
-        }
-        None
-    }
-
     /// Counts a refusal that was decided elsewhere. No window takes anything.
     pub fn refuse(&mut self, kind: RefusalKind) {
         *self.refusals.entry(kind).or_default() += 1;
@@ -178,7 +160,7 @@ impl Partition {
     }
 
     /// Brings everything to `now`, through every change of what strangers take.
-    fn advance(&mut self, now: Duration) -> u64 {
+    pub(super) fn advance(&mut self, now: Duration) -> u64 {
         let now = nanos(now).max(self.now);
         let Limits {
             windows, strangers, ..
@@ -201,7 +183,7 @@ impl Partition {
         now
     }
 
-    fn verdict(&self, now: u64, ask: Ask) -> Option<Refusal> {
+    pub(super) fn verdict(&self, now: u64, ask: Ask) -> Option<Refusal> {
         if self
             .limits
             .free_tokens
@@ -281,68 +263,16 @@ impl Partition {
             }
         }
     }
-
-    /// A time after `now` before which window `index` surely has no room for `ask`.
-    fn earliest(&self, index: usize, now: u64, ask: Ask) -> Option<u64> {
-        let window = self.limits.windows.get(index)?;
-        let limit = left(&self.limits.strangers, window.limit, now);
-        let cost = cost(window, self.limits.charging.up_front(ask)).max(1);
-        let step = next_change(&self.limits.strangers, now, u64::MAX);
-        let at = match self.meters.get(index)? {
-            Meter::Sliding => {
-                let mut used = self.admitted.used(index) + self.refused.used(index);
-                let mut gone: Vec<_> = self.admitted.inside(index).collect();
-                gone.extend(self.refused.inside(index));
-                gone.sort_unstable();
-                gone.into_iter().find_map(|(at, amount)| {
-                    used -= amount;
-                    (used.saturating_add(cost) <= limit).then(|| at.saturating_add(window.length))
-                })
-            }
-            Meter::Fixed { .. } => {
-                (cost <= limit).then(|| now.saturating_add(window.length - window.place(now).1))
-            }
-            Meter::Counter {
-                current, previous, ..
-            } => {
-                let (_, into) = window.place(now);
-                let length = u128::from(window.length);
-                let over = u128::from(current.saturating_add(cost));
-                match u128::from(limit).checked_sub(over) {
-                    // previous × (length − into) ≤ (limit − current − cost) × length
-                    Some(room) => {
-                        let covered = (room * length).checked_div(u128::from(*previous));
-                        let free = length.saturating_sub(covered.unwrap_or(length));
-                        let free = u64::try_from(free).unwrap_or(window.length);
-                        Some(now.saturating_add(free.saturating_sub(into)))
-                    }
-                    None => (cost <= limit).then(|| now.saturating_add(window.length - into)),
-                }
-            }
-            Meter::Bucket { level, .. } => {
-                let need = i128::from(cost).saturating_mul(i128::from(window.length)) - level;
-                let fits = cost <= left(&self.limits.strangers, depth(window), now) && limit > 0;
-                let limit = i128::from(limit);
-                fits.then(|| need.div_euclid(limit) + i128::from(need.rem_euclid(limit) > 0))
-                    .and_then(|wait| u64::try_from(wait).ok())
-                    .map(|wait| now.saturating_add(wait))
-            }
-        };
-        match (at.map(|at| at.max(now + 1)), step) {
-            (Some(at), Some(step)) => Some(at.min(step)),
-            (at, step) => at.or(step),
-        }
-    }
 }
 
-fn cost(window: &Window, tokens: u64) -> u64 {
+pub(super) fn cost(window: &Window, tokens: u64) -> u64 {
     match window.unit {
         Unit::Requests => 1,
         Unit::Tokens => tokens,
     }
 }
 
-fn depth(window: &Window) -> u64 {
+pub(super) fn depth(window: &Window) -> u64 {
     match window.counting {
         Counting::Bucket { depth } => depth,
         _ => window.limit,

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use bytes::Bytes;
 
 use super::body::Step;
-use super::envelope::Id;
+use super::id::Id;
 use super::writer::Text;
 
 /// Tokens in one event of a stream.

@@ -2,8 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::charge::Charge;
-use super::envelope::{Dialect, Failure, Id};
+use super::envelope::{Dialect, Failure};
 use super::fault::Fault;
+use super::id::Id;
 use super::random::mix;
 use super::served::Served;
 use super::stop::Stop;

@@ -1,17 +1,16 @@
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::Display;
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::body::Body;
-use super::random::mix;
+use super::id::Id;
 use crate::RefusalKind;
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Which of Model Studio's two interfaces a request came in by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -111,7 +110,7 @@ impl From<RefusalKind> for Failure {
 
 impl Failure {
     /// The body is not what the path takes.
-    pub(super) fn bad_request(error: &dyn fmt::Display) -> Self {
+    pub(super) fn bad_request(error: &dyn Display) -> Self {
         let mut terms = Terms::same(
             StatusCode::BAD_REQUEST,
             "invalid_parameter_error",
@@ -266,36 +265,4 @@ pub(super) fn json(body: impl Into<bytes::Bytes>, id: Id) -> Response<Body> {
     headers.insert(CONTENT_TYPE, JSON);
     id.mark(headers);
     response
-}
-
-/// What names a request: a UUID in form.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Id(u64, u64);
-
-impl Id {
-    pub(super) const fn new(seed: u64, number: u64) -> Self {
-        let high = mix(seed, number);
-        Self(high, mix(high, 1))
-    }
-
-    pub(super) fn mark(self, headers: &mut http::HeaderMap) {
-        if let Ok(value) = HeaderValue::try_from(self.to_string()) {
-            headers.insert(X_REQUEST_ID, value);
-        }
-    }
-}
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(high, low) = *self;
-        write!(
-            f,
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            high >> 32,
-            (high >> 16) & 0xffff,
-            high & 0xffff,
-            low >> 48,
-            low & 0xffff_ffff_ffff,
-        )
-    }
 }

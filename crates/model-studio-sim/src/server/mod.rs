@@ -9,6 +9,7 @@ mod chat;
 mod embeddings;
 mod envelope;
 mod fault;
+mod id;
 mod latency;
 mod ledger;
 mod native;

@@ -117,3 +117,22 @@ async fn takes_every_kind_of_limit_and_fault() {
     );
     assert_eq!(ledger["partitions"][0]["windows"][0]["seconds"], 10.0);
 }
+
+#[tokio::test]
+async fn the_readme_has_every_flag() {
+    let help = Command::new(env!("CARGO_BIN_EXE_model-studio-sim"))
+        .arg("--help")
+        .output()
+        .await
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let words = help.split(|char: char| char != '-' && !char.is_ascii_alphabetic());
+    let flags: Vec<_> = words
+        .filter(|word| word.starts_with("--") && !["--help", "--version"].contains(word))
+        .collect();
+    assert!(flags.len() >= 12, "{flags:?}");
+    for flag in flags {
+        let row = format!("| `{flag}");
+        assert!(include_str!("../../README.md").contains(&row), "{flag}");
+    }
+}
