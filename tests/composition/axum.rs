@@ -1,0 +1,192 @@
+//! axum: a handler that calls through the stack, and layers of ours on routers and routes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use ::axum::Router;
+use ::axum::body::Body;
+use ::axum::extract::State;
+use ::axum::routing::post;
+use bytes::Bytes;
+use fallback_layer::Fallback;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use key_rotation_layer::KeyRotation;
+use rate_limit_layer::{Limiter, Quota, RateLimit};
+use replay_body::{IntoBodyLayer, ReplayLayer};
+use retry_429_layer::Retry429;
+use throttle_signal::DeadlineLayer;
+use tokio::net::TcpListener;
+use tower::{ServiceBuilder, ServiceExt};
+
+use crate::hyper::{HyperClient, client};
+use crate::layers::{falling_back, limiter, pacing, retrying, rotating, stack};
+use crate::studio::{chat, check, studio};
+
+const CAP: usize = 1 << 20;
+
+async fn serve(router: Router) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move { ::axum::serve(listener, router).await });
+    format!("http://{addr}")
+}
+
+async fn send(url: String) -> (StatusCode, Bytes) {
+    let request = Request::post(url).body(Full::from("hello")).unwrap();
+    let (parts, body) = client().oneshot(request).await.unwrap().into_parts();
+    (parts.status, body.collect().await.unwrap().to_bytes())
+}
+
+/// What a handler that refuses at first has seen.
+#[derive(Clone, Default)]
+struct Refusing(Arc<AtomicU32>);
+
+/// Refuses the first request, then says what it was sent and with which key.
+async fn refusing(
+    State(seen): State<Refusing>,
+    headers: HeaderMap,
+    body: String,
+) -> Response<Body> {
+    if seen.0.fetch_add(1, Ordering::Relaxed) == 0 {
+        let refusal = Response::builder()
+            .status(429)
+            .header("retry-after-ms", "20");
+        return refusal.body(Body::from("slow down")).unwrap();
+    }
+    let key = headers
+        .get("authorization")
+        .map_or("-", |key| key.to_str().unwrap());
+    Response::new(Body::from(format!("{body} {key}")))
+}
+
+#[tokio::test]
+async fn each_layer_alone_on_a_router() {
+    // The body of axum can be sent once; `ReplayLayer` outside ours makes it one that can be sent
+    // again, and `IntoBodyLayer` inside makes it axum's again.
+    macro_rules! sent {
+        ($layer:expr) => {{
+            let layer = ServiceBuilder::new()
+                .layer(ReplayLayer::new(CAP))
+                .layer($layer)
+                .layer(IntoBodyLayer::new(Body::new));
+            let seen = Refusing(Arc::new(AtomicU32::new(1)));
+            let router = Router::new()
+                .route("/", post(refusing))
+                .layer(layer)
+                .with_state(seen);
+            send(serve(router).await).await
+        }};
+    }
+    assert_eq!(
+        sent!(pacing(&limiter())),
+        (StatusCode::OK, "hello -".into())
+    );
+    assert_eq!(
+        sent!(rotating(None)),
+        (StatusCode::OK, "hello Bearer sk-a1".into())
+    );
+    assert_eq!(sent!(retrying()), (StatusCode::OK, "hello -".into()));
+    assert_eq!(sent!(falling_back()), (StatusCode::OK, "hello -".into()));
+}
+
+#[tokio::test]
+async fn a_handler_that_refuses_is_asked_again_per_router_and_per_route() {
+    let layers = ServiceBuilder::new()
+        .layer(ReplayLayer::new(CAP))
+        .layer(retrying())
+        .layer(IntoBodyLayer::new(Body::new));
+
+    let seen = Refusing::default();
+    let router = Router::new()
+        .route("/", post(refusing))
+        .layer(layers.clone());
+    let url = serve(router.with_state(seen.clone())).await;
+    assert_eq!(send(url).await, (StatusCode::OK, "hello -".into()));
+    assert_eq!(seen.0.load(Ordering::Relaxed), 2);
+
+    let seen = Refusing::default();
+    let router = Router::new()
+        .route("/layered", post(refusing).layer(layers))
+        .route("/plain", post(refusing));
+    let url = serve(router.with_state(seen.clone())).await;
+    assert_eq!(
+        send(format!("{url}/layered")).await,
+        (StatusCode::OK, "hello -".into())
+    );
+    let seen = seen.0.swap(0, Ordering::Relaxed);
+    assert_eq!(seen, 2);
+    assert_eq!(
+        send(format!("{url}/plain")).await.0,
+        StatusCode::TOO_MANY_REQUESTS
+    );
+}
+
+#[tokio::test]
+async fn stacked_on_a_router() {
+    let layers = ServiceBuilder::new()
+        .layer(ReplayLayer::new(CAP))
+        .layer(stack().into_inner())
+        .layer(IntoBodyLayer::new(Body::new));
+    let seen = Refusing::default();
+    let router = Router::new().route("/", post(refusing)).layer(layers);
+    let (status, body) = send(serve(router.with_state(seen)).await).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(body.starts_with(b"hello Bearer sk-"));
+}
+
+/// axum applies a layer to each route, and again for each connection.
+#[tokio::test]
+async fn a_limit_is_one_for_all_routes_and_connections() {
+    let limiter = Limiter::builder()
+        .default_quota(Quota::new().requests_per_minute(1))
+        .build();
+    let layers = ServiceBuilder::new()
+        .layer(ReplayLayer::new(CAP))
+        .layer(DeadlineLayer::new(Duration::from_secs(5)))
+        .layer(pacing(&limiter))
+        .layer(IntoBodyLayer::new(Body::new));
+    let router = Router::new()
+        .route("/a", post(async || "a"))
+        .route("/b", post(async || "b"))
+        .layer(layers);
+    let url = serve(router).await;
+    // Each from a connection of its own.
+    assert_eq!(send(format!("{url}/a")).await.0, StatusCode::OK);
+    assert_eq!(
+        send(format!("{url}/b")).await.0,
+        StatusCode::TOO_MANY_REQUESTS
+    );
+    assert_eq!(
+        send(format!("{url}/a")).await.0,
+        StatusCode::TOO_MANY_REQUESTS
+    );
+}
+
+/// What a handler calls the model with.
+type Model = Fallback<Retry429<KeyRotation<RateLimit<HyperClient>>>>;
+
+#[tokio::test]
+async fn a_handler_calls_through_the_stack() {
+    #[derive(Clone)]
+    struct App {
+        model: Model,
+        chat: Request<Full<Bytes>>,
+    }
+
+    async fn ask(State(app): State<App>) -> Response<Body> {
+        app.model.oneshot(app.chat).await.unwrap().map(Body::new)
+    }
+
+    let studio = studio(0.2).await;
+    let app = App {
+        model: stack().service(client()),
+        chat: chat(&studio),
+    };
+    let url = serve(Router::new().route("/", post(ask)).with_state(app)).await;
+    for _ in 0..10 {
+        let (status, body) = send(url.clone()).await;
+        check(status, &body);
+    }
+}
