@@ -27,8 +27,6 @@ pub(crate) struct Ask<'a> {
     pub(crate) tried: &'a Tried,
     /// Only an account that can send before this moment is of use.
     pub(crate) before: Option<Instant>,
-    /// Only this account is asked for.
-    pub(crate) only: Option<&'a AccountId>,
     pub(crate) now: Instant,
 }
 
@@ -77,8 +75,8 @@ impl KeyPool {
     pub(crate) fn choose(&self, ask: &Ask<'_>) -> Choice {
         let members = self.members();
         let pinned = ask
-            .only
-            .or(ask.facts.account())
+            .facts
+            .account()
             .filter(|id| members.iter().any(|member| member.id == **id));
         // Another thread may take the probe between the look and the grip; then look again.
         for _ in 0..=members.len() {
@@ -150,6 +148,7 @@ impl KeyPool {
             };
             if asked {
                 outlook.add(slot.unwrap_or(ask.now), Kind::RequestRate);
+                best.beat(slot);
                 continue;
             }
             if let Some(before) = ask.before {
@@ -235,7 +234,11 @@ impl<'a> Best<'a> {
                 return;
             }
         };
-        if let Some(slot) = beaten {
+        self.beat(beaten);
+    }
+
+    fn beat(&mut self, slot: Option<Instant>) {
+        if let Some(slot) = slot {
             self.other = Some(self.other.map_or(slot, |other| other.min(slot)));
         }
     }

@@ -108,6 +108,7 @@ mod pool;
 mod round;
 mod sentence;
 mod service;
+mod snapshot;
 mod sticky;
 mod strategy;
 mod tried;
@@ -120,6 +121,7 @@ pub use self::future::ResponseFuture;
 pub use self::layer::KeyRotationLayer;
 pub use self::pool::KeyPool;
 pub use self::service::KeyRotation;
+pub use self::snapshot::{AccountSnapshot, KeySnapshot, ModelSnapshot, Out};
 pub use self::sticky::Conversation;
 pub use self::strategy::Strategy;
 

@@ -13,6 +13,9 @@ use crate::lease::Lease;
 use crate::sentence::{Next, Sentence, Term, open_term};
 use crate::tried::Tried;
 
+/// How often a request changes its queue for a better one, at most, within one attempt.
+const MOST_HANDED_BACK: u8 = 16;
+
 /// One attempt's way through the pool: who was asked, who is next, what to answer when nobody is.
 #[derive(Debug)]
 pub(crate) struct Round {
@@ -26,6 +29,8 @@ pub(crate) struct Round {
     unfit: bool,
     // The last send was to leave the limiter when another account has its slot.
     hurried: bool,
+    // How often it has left.
+    handed_back: u8,
     // What happened before the response in hand.
     trail: Option<Trail>,
 }
@@ -59,6 +64,7 @@ impl Round {
             tried,
             unfit: false,
             hurried: false,
+            handed_back: 0,
             trail: None,
         }
     }
@@ -76,7 +82,6 @@ impl Round {
             headroom: self.headroom.as_deref(),
             tried: &self.tried,
             before: None,
-            only: None,
             now,
         }
     }
@@ -101,6 +106,9 @@ impl Round {
         let sentence = Sentence::on(throttle, sent);
         let account = lease.account().clone();
         let host = again.and_then(|(uri, headers)| host(uri, headers));
+        if let Some(back) = self.handed_back(&sentence, sent, host, now) {
+            return back;
+        }
         self.bench(&sentence, throttle, lease, host, now);
         if sentence.deterministic && std::mem::replace(&mut self.unfit, true) {
             return Move::Up(None);
@@ -120,27 +128,11 @@ impl Round {
         let outlook = match (sentence.next, again) {
             (Next::Nobody, _) => return Move::Up(None),
             (_, None) => self.pool.outlook(&ask),
-            (_, Some(_)) => {
-                let mut choice = self.pool.choose(&ask);
-                if let (Choice::Nobody(_), true, false) = (&choice, self.hurried, sent) {
-                    // Handed back for the sake of accounts that are no better now: it waits where it was.
-                    let tried = &Tried::nobody();
-                    choice = self.pool.choose(&Ask {
-                        only: Some(&account),
-                        tried,
-                        before: None,
-                        ..ask
-                    });
-                }
-                match choice {
-                    Choice::Send(lease, start_by) => {
-                        self.hurried = start_by.is_some();
-                        return Move::On(lease, start_by);
-                    }
-                    Choice::Nobody(outlook) => outlook,
-                    Choice::Foreign => Outlook::default(),
-                }
-            }
+            (_, Some(_)) => match self.pool.choose(&ask) {
+                Choice::Send(lease, start_by) => return self.go_on(lease, start_by),
+                Choice::Nobody(outlook) => outlook,
+                Choice::Foreign => Outlook::default(),
+            },
         };
         if sentence.next == Next::EarlierAccount || sentence.deterministic {
             return Move::Up(None);
@@ -152,6 +144,38 @@ impl Round {
             }
             _ => Move::Up(None),
         }
+    }
+
+    /// What to do about a request that the limiter handed back because we asked it to, when another
+    /// account had its slot: nobody has refused it.
+    fn handed_back(
+        &mut self,
+        sentence: &Sentence,
+        sent: bool,
+        host: Option<&str>,
+        now: Instant,
+    ) -> Option<Move> {
+        if sent
+            || !self.hurried
+            || sentence.next != Next::EarlierAccount
+            || self.handed_back >= MOST_HANDED_BACK
+        {
+            return None;
+        }
+        self.handed_back += 1;
+        let mut ask = self.ask(host, now);
+        ask.before = self.facts.start_by();
+        match self.pool.choose(&ask) {
+            Choice::Send(lease, start_by) => Some(self.go_on(lease, start_by)),
+            Choice::Nobody(_) | Choice::Foreign => None,
+        }
+    }
+
+    fn go_on(&mut self, lease: Lease, start_by: Option<Instant>) -> Move {
+        // Enough of looking for the best: it waits where it is.
+        let start_by = start_by.filter(|_| self.handed_back < MOST_HANDED_BACK);
+        self.hurried = start_by.is_some();
+        Move::On(lease, start_by)
     }
 
     fn bench(

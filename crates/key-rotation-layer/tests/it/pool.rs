@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, Request, StatusCode};
 use http_body_util::Full;
 use key_rotation_layer::{Account, Credential, InvalidPool, KeyPool, KeyRotationLayer};
-use throttle_signal::{AccountId, Kind, Scope};
+use throttle_signal::{AccountId, Kind, Scope, Wait};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::upstream::{Body, Upstream, ok, refused, request, throttle};
@@ -164,6 +164,53 @@ async fn keys_go_only_to_the_hosts_they_are_for() {
         .map(|seen| seen.key)
         .collect();
     assert_eq!(keys, ["sk-b", "sk-a", "", "sk-b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shows_how_it_stands() {
+    let pool = KeyPool::builder()
+        .account("a", ["sk-a1", "sk-a2"])
+        .account("b", ["sk-b"])
+        .build()
+        .unwrap();
+    let wait = Wait::Stated(Duration::from_secs(60));
+    let upstream = Upstream::slow(move |seen| match seen.key.as_str() {
+        "sk-a1" => (
+            Duration::ZERO,
+            refused(throttle(Kind::Credential, Scope::Key)),
+        ),
+        "sk-b" => (
+            Duration::ZERO,
+            refused(throttle(Kind::RequestRate, Scope::Model).with_wait(wait)),
+        ),
+        _ => (Duration::from_secs(1), ok()),
+    });
+    let service = KeyRotationLayer::new(pool.clone()).layer(upstream);
+    let sent = tokio::spawn(service.clone().oneshot(request()));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    pool.disable(&"b".into()).unwrap();
+
+    let [a, b] = pool.snapshot().try_into().unwrap();
+    assert_eq!((a.account.as_str(), a.enabled, a.in_flight), ("a", true, 1));
+    let out = a.keys[0].out.unwrap();
+    assert_eq!(
+        (out.kind, out.back_in),
+        (Kind::Credential, Duration::from_millis(15 * 60_000 - 500))
+    );
+    assert_eq!(
+        (a.keys[1].out, a.keys[1].proven, a.keys[1].in_flight),
+        (None, false, 1)
+    );
+    assert!(!b.enabled);
+    assert_eq!((b.out, b.models[0].model.as_ref()), (None, "m1"));
+    let out = b.models[0].out;
+    assert_eq!(
+        (out.kind, out.back_in),
+        (Kind::RequestRate, Duration::from_millis(59_500))
+    );
+
+    assert_eq!(sent.await.unwrap().unwrap().status(), StatusCode::OK);
+    assert!(pool.snapshot()[0].keys[1].proven);
 }
 
 #[test]

@@ -538,24 +538,58 @@ async fn a_paced_refusal_moves_to_an_account_that_is_free_earlier() {
     assert_eq!(service.get_ref().accounts(), "b");
 }
 
+/// As a limiter that hands back what cannot go in time.
+fn handed_back() -> Response<Body> {
+    let local: Response<replay_body::PeekBody<Body>> =
+        Envelope::new().refuse(rate(Wait::Stated(5 * SECOND)), &http::HeaderMap::new());
+    local.map(|_| Body::default())
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_request_handed_back_for_nothing_waits_where_it_was() {
+async fn a_request_handed_back_goes_where_it_can_go_soonest() {
+    let slots = Slots::new(&[("a", Some(3)), ("b", Some(4)), ("c", Some(9))]);
+    let moving = slots.clone();
+    // `a` freezes while the request waits there, then `b`; `a` is the best again.
+    let count = AtomicU32::new(0);
+    let upstream = Upstream::new(move |_| match count.fetch_add(1, Ordering::Relaxed) {
+        0 => {
+            moving.set("a", 7);
+            handed_back()
+        }
+        1 => {
+            moving.set("b", 60);
+            handed_back()
+        }
+        _ => ok(),
+    });
+    let pool = KeyPool::builder()
+        .account("a", ["sk-a"])
+        .account("b", ["sk-b"])
+        .account("c", ["sk-c"])
+        .build()
+        .unwrap();
+    let service = KeyRotationLayer::new(pool).headroom(slots).layer(upstream);
+    let response = send(&service).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(service.get_ref().accounts(), "a b a");
+    assert_eq!(trail(&response).attempts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_handed_back_again_and_again_waits_where_it_is() {
     let slots = [("a", Some(3)), ("b", Some(4))];
-    let start_by_set = |seen: &Seen| seen.start_by.is_some();
-    // As a limiter that lost the race for the slot it had forecast.
+    // A limiter that always loses the race for the slot it has forecast.
     let service = with_slots(Strategy::earliest_slot(), &slots, move |seen| {
-        if start_by_set(seen) {
-            let local: Response<replay_body::PeekBody<Body>> =
-                Envelope::new().refuse(rate(Wait::Stated(5 * SECOND)), &http::HeaderMap::new());
-            local.map(|_| Body::default())
+        if seen.start_by.is_some() {
+            handed_back()
         } else {
             ok()
         }
     });
-    let response = send(&service).await;
-    assert_eq!(response.status(), StatusCode::OK);
-    assert_eq!(service.get_ref().accounts(), "a a");
-    assert_eq!(trail(&response).attempts, 1);
+    assert_eq!(send(&service).await.status(), StatusCode::OK);
+    let seen = service.get_ref().seen();
+    assert_eq!(seen.len(), 17);
+    assert!(seen.iter().all(|seen| seen.account == "a"));
 }
 
 #[tokio::test(start_paused = true)]
