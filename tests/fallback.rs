@@ -1,0 +1,167 @@
+//! What a chain of models gives, through the layers as users stack them, on tokio's clock.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
+#[allow(dead_code, reason = "each test uses a part of it")]
+mod studio;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fallback_layer::{Candidate, FallbackLayer};
+use futures_util::stream::{self, StreamExt};
+use http::StatusCode;
+use key_rotation_layer::{KeyPool, KeyRotationLayer};
+use model_studio_sim::Limits;
+use rate_limit_layer::{Limiter, Quota, RateLimitLayer};
+use retry_429_layer::Retry429Layer;
+use throttle_signal::Trail;
+use tokio::time::{self, Instant};
+use tower::{ServiceBuilder, ServiceExt};
+
+use crate::studio::{Studio, chat};
+
+const SECOND: Duration = Duration::from_secs(1);
+const CHAIN: [(&str, u64); 4] = [
+    ("qwen3-max", 600),
+    ("qwen3-max-2025-09-23", 60),
+    ("qwen-plus", 600),
+    ("qwen-turbo", 600),
+];
+
+fn studio() -> Studio {
+    CHAIN
+        .iter()
+        .fold(Studio::new().key("a", "sk-a"), |studio, &(model, rpm)| {
+            studio.limits("a", model, Limits::per_minute(rpm).per_second(rpm / 60))
+        })
+}
+
+fn limiter() -> Limiter {
+    let quota = |rpm: u64| {
+        Quota::new()
+            .requests_per_minute(rpm)
+            .requests_per_second(rpm / 60)
+    };
+    CHAIN
+        .iter()
+        .fold(Limiter::builder(), |limiter, &(model, rpm)| {
+            limiter.model(model, quota(rpm))
+        })
+        .build()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_model_is_filled_before_the_next_is_used() {
+    const MINUTES: u32 = 5;
+    let studio = studio();
+    let limiter = limiter();
+    let pool = KeyPool::builder().account("a", ["sk-a"]).build().unwrap();
+    let service = ServiceBuilder::new()
+        .layer(FallbackLayer::new(
+            CHAIN.map(|(model, _)| Candidate::model(model).patience(SECOND)),
+        ))
+        .layer(Retry429Layer::new())
+        .layer(KeyRotationLayer::new(pool).headroom(limiter.clone()))
+        .layer(RateLimitLayer::new(limiter))
+        .service(studio.upstream());
+
+    // Twice the first model's quota, evenly.
+    let start = Instant::now();
+    let requests = (0..1200 * MINUTES).map(|n| {
+        let service = service.clone();
+        async move {
+            time::sleep_until(start + n * Duration::from_millis(50)).await;
+            let response = service.oneshot(chat(CHAIN[0].0)).await.unwrap();
+            assert_eq!(response.status(), StatusCode::OK);
+            let trail = response.extensions().get::<Trail>().unwrap();
+            assert_eq!(trail.model, trail.candidate);
+            assert_eq!(
+                response.headers()["x-fallback-candidate"],
+                trail.model.as_deref().unwrap()
+            );
+            trail.model.clone().unwrap()
+        }
+    });
+    let reported: Vec<_> = stream::iter(requests)
+        .buffer_unordered(10_000)
+        .collect()
+        .await;
+    let mut by_model = BTreeMap::new();
+    for model in &reported {
+        *by_model.entry(model.to_string()).or_insert(0_u64) += 1;
+    }
+    println!("{by_model:?}");
+    let seen = studio.seen();
+    for (model, count) in &by_model {
+        let answered = seen
+            .iter()
+            .filter(|sent| sent.model == *model && !sent.refused)
+            .count() as u64;
+        assert_eq!(answered, *count, "{model}: the real one is reported");
+    }
+    let share = |model: &str, rpm: u64| {
+        let count = by_model.get(model).copied().unwrap_or(0);
+        #[allow(clippy::cast_precision_loss, reason = "small")]
+        let share = count as f64 / (rpm * u64::from(MINUTES)) as f64;
+        share
+    };
+    assert!(share("qwen3-max", 600) >= 0.93, "{by_model:?}");
+    assert!(share("qwen3-max-2025-09-23", 60) >= 0.80, "{by_model:?}");
+    assert!(share("qwen-plus", 600) >= 0.80, "{by_model:?}");
+    assert!(share("qwen-turbo", 600) < 0.15, "{by_model:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn patience_is_about_the_wait_and_never_about_the_answer() {
+    let studio = studio().latency(30 * SECOND);
+    let limiter = limiter();
+    let service = ServiceBuilder::new()
+        .layer(FallbackLayer::new([
+            Candidate::model("qwen3-max").patience(2 * SECOND),
+            Candidate::model("qwen-plus"),
+        ]))
+        .layer(Retry429Layer::new())
+        .layer(
+            KeyRotationLayer::new(KeyPool::builder().account("a", ["sk-a"]).build().unwrap())
+                .headroom(limiter.clone()),
+        )
+        .layer(RateLimitLayer::new(limiter))
+        .service(studio.upstream());
+
+    // Within the quota: every answer takes 30 s, none is left.
+    let start = Instant::now();
+    let send = || async {
+        let response = service.clone().oneshot(chat("qwen3-max")).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        response.headers()["x-fallback-candidate"]
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    for model in futures_util::future::join_all((0..10).map(|_| send())).await {
+        assert_eq!(model, "qwen3-max");
+    }
+    assert!(start.elapsed() < 33 * SECOND, "{:?}", start.elapsed());
+
+    // Five seconds' worth at once: what would wait for more than two falls back, and at once.
+    time::advance(60 * SECOND).await;
+    let before = studio.seen().len();
+    let models = futures_util::future::join_all((0..50).map(|_| send())).await;
+    let on_first = models.iter().filter(|model| *model == "qwen3-max").count();
+    println!("{on_first} of 50 waited up to 2 s");
+    assert!((15..=30).contains(&on_first), "{on_first}");
+    let burst = &studio.seen()[before..];
+    let arrivals = |model: &'static str| {
+        burst
+            .iter()
+            .filter(move |sent| sent.model == model)
+            .map(|sent| sent.at)
+    };
+    assert!(arrivals("qwen3-max").max().unwrap() <= burst[0].at + Duration::from_millis(2100));
+    assert!(arrivals("qwen-plus").max().unwrap() <= burst[0].at + Duration::from_secs(5));
+}

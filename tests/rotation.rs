@@ -1,0 +1,234 @@
+//! What several accounts give, through the layers as users stack them, on tokio's clock.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
+#[allow(dead_code, reason = "each test uses a part of it")]
+mod studio;
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use fallback_layer::{Candidate, FallbackLayer};
+use futures_util::stream::{self, StreamExt};
+use http::{Request, Response, StatusCode};
+use key_rotation_layer::{KeyPool, KeyRotationLayer};
+use model_studio_sim::Limits;
+use rate_limit_layer::{Limiter, Quota, RateLimitLayer};
+use retry_429_layer::Retry429Layer;
+use test_support::Upstream;
+use throttle_signal::Trail;
+use tokio::time::{self, Instant};
+use tower::{Service, ServiceBuilder, ServiceExt};
+
+use crate::studio::{Body, Studio, chat};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MAX: &str = "qwen3-max";
+
+/// `fallback → retry-429 → key-rotation → rate-limit → upstream`, with one model.
+fn stack(
+    pool: &KeyPool,
+    limiter: &Limiter,
+    upstream: Upstream,
+) -> impl Service<
+    Request<Body>,
+    Response = Response<impl Sized>,
+    Error = test_support::UpstreamError,
+    Future: Send,
+> + Clone {
+    ServiceBuilder::new()
+        .layer(FallbackLayer::new([Candidate::model(MAX)]))
+        .layer(Retry429Layer::new())
+        .layer(KeyRotationLayer::new(pool.clone()).headroom(limiter.clone()))
+        .layer(RateLimitLayer::new(limiter.clone()))
+        .service(upstream)
+}
+
+/// Pools and studios of so many accounts, `a0`, `a1` and on, each with one key.
+fn accounts(names: &[&'static str], limits: &Limits) -> (KeyPool, Studio) {
+    let mut pool = KeyPool::builder();
+    let mut studio = Studio::new();
+    for &name in names {
+        let key = format!("sk-{name}");
+        pool = pool.account(name, [key.clone()]);
+        studio = studio.key(name, &key).limits(name, MAX, limits.clone());
+    }
+    (pool.build().unwrap(), studio)
+}
+
+/// Sends `count` chats, so many at a time; how many were answered.
+async fn send_all<S, R>(service: &S, count: usize, at_once: usize) -> usize
+where
+    S: Service<Request<Body>, Response = Response<R>, Error = test_support::UpstreamError> + Clone,
+{
+    let requests = (0..count).map(|_| service.clone().oneshot(chat(MAX)));
+    let answers = stream::iter(requests).buffer_unordered(at_once);
+    answers
+        .filter(|answer| {
+            std::future::ready(
+                answer
+                    .as_ref()
+                    .is_ok_and(|answer| answer.status() == StatusCode::OK),
+            )
+        })
+        .count()
+        .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn throughput_grows_linearly_with_accounts() {
+    const NAMES: [&str; 10] = ["a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9"];
+    const WARM_UP: Duration = Duration::from_secs(60);
+    const MEASURED: Duration = Duration::from_secs(60);
+    let mut one = 0.0;
+    for n in [1, 3, 5, 10] {
+        let (pool, studio) = accounts(&NAMES[..n], &Limits::per_minute(600).per_second(10));
+        let quota = Quota::new()
+            .requests_per_minute(600)
+            .requests_per_second(10);
+        let limiter = Limiter::builder().default_quota(quota).build();
+        let service = stack(&pool, &limiter, studio.upstream());
+        let load = send_all(&service, usize::MAX, 50 * n);
+        assert!(
+            time::timeout(WARM_UP + MEASURED, load).await.is_err(),
+            "the load does not end"
+        );
+        let seen = studio.seen();
+        let answered = seen
+            .iter()
+            .filter(|sent| !sent.refused && sent.at >= WARM_UP)
+            .count();
+        #[allow(clippy::cast_precision_loss, reason = "small")]
+        let rate = answered as f64 / n as f64;
+        if n == 1 {
+            one = rate;
+        }
+        println!(
+            "{n} accounts: {answered} requests in {} s, {:.4} of linear",
+            MEASURED.as_secs(),
+            rate / one
+        );
+        assert!(
+            (rate / one - 1.0).abs() < 0.01,
+            "{n} accounts: {rate} against {one}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn exhausted_revoked_and_good_answer_a_thousand_of_a_thousand() {
+    let pool = KeyPool::builder()
+        .account("exhausted", ["sk-e1", "sk-e2"])
+        .account("revoked", ["sk-r1"])
+        .account("good", ["sk-g1"])
+        .build()
+        .unwrap();
+    let studio = Studio::new()
+        .key("exhausted", "sk-e1")
+        .key("exhausted", "sk-e2")
+        .overdue("exhausted")
+        .key("good", "sk-g1")
+        .limits("good", MAX, Limits::per_minute(600).per_second(10));
+    let quota = Quota::new()
+        .requests_per_minute(600)
+        .requests_per_second(10);
+    let limiter = Limiter::builder().default_quota(quota).build();
+    let service = stack(&pool, &limiter, studio.upstream());
+
+    assert_eq!(send_all(&service, 1000, 50).await, 1000);
+    let seen = studio.seen();
+    let of = |key: &str| seen.iter().filter(|sent| sent.key == key).count();
+    assert_eq!(of("sk-r1"), 1);
+    assert_eq!(of("sk-e1") + of("sk-e2"), 1);
+    assert_eq!(
+        seen.iter()
+            .filter(|sent| sent.key == "sk-g1" && !sent.refused)
+            .count(),
+        1000
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_queued_on_one_account_move_when_it_freezes() {
+    // What we believe of both accounts is the same; `a` is cut to a few requests a minute.
+    let (pool, studio) = accounts(&["a", "b"], &Limits::per_minute(600).per_second(10));
+    let studio = studio.limits("a", MAX, Limits::per_minute(20));
+    let quota = Quota::new()
+        .requests_per_minute(600)
+        .requests_per_second(10);
+    let limiter = Limiter::builder().default_quota(quota).build();
+    let service = stack(&pool, &limiter, studio.upstream());
+
+    let start = Instant::now();
+    assert_eq!(send_all(&service, 100, 100).await, 100);
+    // Twenty go on `a`, eighty on `b` at ten a second; who had queued on `a` does not wait out its minute.
+    assert!(start.elapsed() < 12 * SECOND, "{:?}", start.elapsed());
+    let refused = studio.seen().iter().filter(|sent| sent.refused).count();
+    assert!(refused <= 10, "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_part_of_a_secret_is_shown() {
+    const SECRETS: [&str; 3] = [
+        "sk-4f9a1c7e2b8d6f3a5c0e9b7d",
+        "sk-wq83hTzLmN5vXcRbYpK1",
+        "sk-revokedrevoked0192837465",
+    ];
+    let pool = KeyPool::builder()
+        .account("a", SECRETS[..2].iter().copied())
+        .account("b", [SECRETS[2]])
+        .build()
+        .unwrap();
+    let studio = Studio::new()
+        .key("a", SECRETS[0])
+        .key("a", SECRETS[1])
+        .limits("a", MAX, Limits::per_minute(5));
+    let limiter = Limiter::builder().default_quota(Quota::new()).build();
+    let layer = KeyRotationLayer::new(pool.clone()).headroom(limiter.clone());
+    let service = ServiceBuilder::new()
+        .layer(FallbackLayer::new([
+            Candidate::model(MAX).patience(SECOND),
+            Candidate::model("qwen-plus"),
+        ]))
+        .layer(Retry429Layer::new())
+        .layer(layer.clone())
+        .layer(RateLimitLayer::new(limiter.clone()))
+        .map_request(|request: Request<Body>| {
+            assert!(
+                !format!("{request:?}").contains("sk-"),
+                "a request shows its key"
+            );
+            request
+        })
+        .service(studio.upstream());
+
+    let mut shown = format!("{layer:?} {service:?} {limiter:?}");
+    for _ in 0..20 {
+        let response = service.clone().oneshot(chat(MAX)).await.unwrap();
+        let trail = response.extensions().get::<Trail>();
+        write!(
+            shown,
+            "{:?} {:?} {trail:?}",
+            response.headers(),
+            response.extensions().get::<throttle_signal::Classified>()
+        )
+        .unwrap();
+    }
+    write!(shown, "{pool:?} {:?}", pool.snapshot()).unwrap();
+    assert!(
+        studio
+            .seen()
+            .iter()
+            .any(|sent| sent.key == SECRETS[2] && sent.refused),
+        "the run tells enough"
+    );
+    for secret in SECRETS {
+        for start in 0..=secret.len() - 8 {
+            assert!(!shown.contains(&secret[start..start + 8]), "{shown}");
+        }
+    }
+}
