@@ -1,3 +1,6 @@
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -34,6 +37,11 @@ pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
     if let Some(bad) = input.bad.first() {
         bail!("{}; a comparison needs good lines only", bad.reason);
     }
+    // Before the work, not after it.
+    let file = match &args.chart {
+        Some(path) => Some(File::create(path).with_context(|| cannot_write(path))?),
+        None => None,
+    };
     let stop = Stop::on_ctrl_c();
     let mut trials = Vec::new();
     for strategy in ByHand::ALL.into_iter().map(Some).chain([None]) {
@@ -51,11 +59,16 @@ pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
         let line = serde_json::to_string(&trial.report);
         command::show(&line.context("cannot write the report as JSON")?)?;
     }
-    if let Some(path) = &args.chart {
-        chart::draw(path, &trials)
-            .with_context(|| format!("cannot draw the chart {}", path.display()))?;
+    if let (Some(path), Some(mut file)) = (&args.chart, file) {
+        let svg = chart::draw(&trials).context("cannot draw the chart")?;
+        file.write_all(svg.as_bytes())
+            .with_context(|| cannot_write(path))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write to {}", path.display())
 }
 
 async fn attend(
