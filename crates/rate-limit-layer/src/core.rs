@@ -204,10 +204,10 @@ impl Core {
     }
 
     /// An answer came that is not a refusal.
-    pub(crate) fn answered(&mut self, now: u64) {
+    pub(crate) fn answered(&mut self, now: u64, reservation: &Reservation) {
         let now = self.clock(now);
         self.streak = 0;
-        self.learn(now, false);
+        self.learn(now, reservation.at, false);
     }
 
     /// A request sent with `reservation` was refused. Returns whether it is held back for that.
@@ -239,17 +239,22 @@ impl Core {
                 if reservation.at >= self.frozen[unit] {
                     self.streak = self.streak.saturating_add(1);
                 }
-                let doubled = self.slot(tokens) << (self.streak.saturating_sub(1)).min(20);
-                doubled
-                    .min(guess.known().map_or(SECOND, num::nanos))
-                    .max(self.slot(tokens))
+                // A guess is where to begin. If it does not pass, a longer window is full.
+                let slot = self.slot(tokens);
+                let grown = slot << (2 * self.streak.saturating_sub(1)).min(20);
+                grown.min(
+                    guess
+                        .known()
+                        .map_or(SECOND, num::nanos)
+                        .max(self.plan.longest() / 4),
+                )
             }
         };
         self.frozen[unit] = self.frozen[unit].max(now.saturating_add(until));
         if kind == Kind::Burst {
             self.ramp.begin(self.frozen[unit]);
         } else if self.counts(tokens) {
-            self.learn(now, true);
+            self.learn(now, reservation.at, true);
         }
         true
     }
@@ -356,11 +361,15 @@ impl Core {
             .any(|limit| limit.unit().is_tokens() == tokens)
     }
 
-    fn learn(&mut self, now: u64, refused: bool) {
+    fn learn(&mut self, now: u64, sent: u64, refused: bool) {
         if !self.windows.is_empty()
-            && self
-                .control
-                .learn(now, refused, self.plan.settings.guard, self.plan.shortest())
+            && self.control.learn(
+                now,
+                sent,
+                refused,
+                self.plan.settings.guard,
+                self.plan.shortest(),
+            )
         {
             self.bounds = self.plan.bounds(&self.control);
         }

@@ -100,6 +100,7 @@ mod quota;
 mod ramp;
 mod refusal;
 mod registry;
+mod scale;
 mod scan;
 mod service;
 mod snapshot;

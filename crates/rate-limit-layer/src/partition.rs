@@ -114,8 +114,8 @@ impl Partition {
                     .collect(),
                 waiting: state.queue.len(),
                 in_flight: state.core.in_flight(),
-                guard: Duration::from_nanos(control.guard),
-                scale: f64::from(control.scale),
+                guard: Duration::from_nanos(control.guard()),
+                scale: f64::from(control.scale()),
                 frozen_until: Some(state.core.frozen_until())
                     .filter(|at| *at > now)
                     .map(|at| self.instant(at)),
@@ -289,7 +289,9 @@ impl Permit {
     /// nothing else is to be done.
     pub(crate) fn answered(&self) -> bool {
         self.partition.with(|state, now, _| {
-            state.core.answered(now);
+            if let Some(reservation) = &self.reservation {
+                state.core.answered(now, reservation);
+            }
             state.core.plan().meters()
         })
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crate::control::{Control, Guard};
 use crate::estimate::Calibration;
 use crate::window::Bound;
-use crate::{Limit, Quota, num};
+use crate::{Limit, Quota};
 
 /// A quota with everything the limiter adds to it. Shared by all partitions of a model.
 #[derive(Clone, Debug)]
@@ -21,6 +21,7 @@ pub(crate) struct Plan {
     pub(crate) bounds: Arc<[Bound]>,
 
     shortest: u64,
+    longest: u64,
 }
 
 /// What holds for every quota of a limiter.
@@ -37,7 +38,7 @@ pub(crate) struct Settings {
 
 impl Plan {
     pub(crate) fn new(quota: Quota, settings: Settings) -> Self {
-        let shortest = quota.limits().iter().map(|limit| limit.nanos()).min();
+        let shortest = quota.limits().iter().map(Limit::nanos).min();
         let mut plan = Self {
             quota,
             settings,
@@ -45,6 +46,7 @@ impl Plan {
             calibration: Arc::new(Calibration::new()),
             bounds: Arc::default(),
             shortest: shortest.unwrap_or(60_000_000_000),
+            longest: quota.limits().iter().map(Limit::nanos).max().unwrap_or(0),
         };
         plan.bounds = plan.bounds(&Control::new(settings.guard));
         plan
@@ -65,7 +67,7 @@ impl Plan {
         let burst = f64::from(self.quota.burst());
         let limits = self.limits().iter();
         limits
-            .map(|limit| Bound::new(limit, control.guard, f64::from(control.scale), burst))
+            .map(|limit| Bound::new(limit, control.guard(), f64::from(control.scale()), burst))
             .collect()
     }
 
@@ -82,5 +84,10 @@ impl Plan {
     /// The shortest window in nanoseconds; a minute without any.
     pub(crate) const fn shortest(&self) -> u64 {
         self.shortest
+    }
+
+    /// The longest window in nanoseconds; 0 without any.
+    pub(crate) const fn longest(&self) -> u64 {
+        self.longest
     }
 }
