@@ -94,15 +94,12 @@ async fn attend(
     };
     let (wire, film) = Wire::new().filmed();
     let counts = wire.counts();
-    let ended = match strategy {
-        Some(by_hand) => {
-            let service = by_hand.service(&target, wire)?;
-            dispatch::all(service, jobs, concurrency, shared, &counts, stop, sink).await?
-        }
-        None => {
-            let service = stack::build(&target, wire)?;
-            dispatch::all(service, jobs, concurrency, shared, &counts, stop, sink).await?
-        }
+    let ended = if let Some(by_hand) = strategy {
+        let service = by_hand.service(&target, wire)?;
+        dispatch::all(service, jobs, concurrency, shared, &counts, stop, sink).await?
+    } else {
+        let service = stack::build(&target, wire)?;
+        dispatch::all(service, jobs, concurrency, shared, &counts, stop, sink).await?
     };
     progress.finish();
     let Ended { tally, left_over } = ended;

@@ -99,10 +99,7 @@ where
                 None => return answered(job, &response),
                 Some(Refusal::Unread) => return Outcome::Refused,
                 Some(Refusal::Read(throttle)) => match verdict(throttle, &mut returns) {
-                    Verdict::Again(wait) => {
-                        tokio::time::sleep(wait).await;
-                        continue;
-                    }
+                    Verdict::Again(wait) => tokio::time::sleep(wait).await,
                     Verdict::Failed => return answered(job, &response),
                     Verdict::LeftOver { as_all } => {
                         let reason = why(throttle, &response);

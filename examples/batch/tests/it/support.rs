@@ -83,8 +83,8 @@ pub(crate) fn records(path: &Path) -> HashMap<String, Value> {
 pub(crate) async fn grows_to(path: &Path, lines: usize) {
     let grown = async {
         loop {
-            let text = std::fs::read(path).unwrap_or_default();
-            if text.iter().filter(|byte| **byte == b'\n').count() >= lines {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            if text.lines().count() >= lines {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
