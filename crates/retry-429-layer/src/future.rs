@@ -2,22 +2,20 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use replay_body::{PeekBody, Replay};
-use throttle_signal::{Classified, Read, Reading, RequestFacts, Trail};
+use throttle_signal::Read;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
+use crate::Policy;
+use crate::attempts::{Again, Attempts};
+use crate::herd::Turn;
 use crate::kept::Kept;
-use crate::{Attempt, Decision, Policy};
-
-/// What this layer is called in a [`Trail`].
-const LAYER: &str = "retry-429";
 
 pin_project! {
     /// Response future of [`Retry429`](crate::Retry429).
@@ -33,14 +31,8 @@ pin_project! {
         R: Body, // for `PeekBody<R>`
     {
         service: S,
-        policy: P,
         kept: Kept<B>,
-        reading: Reading,
-        facts: RequestFacts,
-        started: Instant,
-        number: u32,
-        // What happened in the attempts before this one; nothing before the first.
-        earlier: Option<Trail>,
+        attempts: Attempts<P>,
         #[pin]
         state: State<S::Future, B, R>,
     }
@@ -56,8 +48,9 @@ pin_project! {
         Called { #[pin] future: F },
         // The answer is being read, as far as needed to know what it is.
         Reading { #[pin] read: Read<R> },
-        // The delay is running; no response and no readiness is held meanwhile.
-        Waiting { #[pin] sleep: Sleep, body: Option<B> },
+        // The delay is running, and then the turn of others; no response and no readiness is held
+        // meanwhile.
+        Waiting { #[pin] sleep: Sleep, turn: Turn, body: Option<B> },
         // The delay is over and the inner service is making room.
         Readying { body: Option<B> },
         // It has completed.
@@ -70,24 +63,11 @@ where
     S: Service<Request<B>>,
     R: Body,
 {
-    pub(crate) fn new(
-        first: S::Future,
-        service: S,
-        policy: P,
-        kept: Kept<B>,
-        reading: Reading,
-        facts: RequestFacts,
-        started: Instant,
-    ) -> Self {
+    pub(crate) fn new(first: S::Future, service: S, kept: Kept<B>, attempts: Attempts<P>) -> Self {
         Self {
             service,
-            policy,
             kept,
-            reading,
-            facts,
-            started,
-            number: 1,
-            earlier: None,
+            attempts,
             state: State::Called { future: first },
         }
     }
@@ -104,71 +84,56 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let attempts = this.attempts;
 
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Called { future } => match ready!(future.poll(cx)) {
                     Ok(response) => State::Reading {
-                        read: this.reading.read(response),
+                        read: attempts.reading.read(response),
                     },
                     Err(error) => {
-                        let now = Instant::now();
-                        let elapsed = now.saturating_duration_since(*this.started);
-                        let attempt = Attempt::failed(*this.number, elapsed, &error);
-                        let decision = this.policy.decide(&attempt);
-                        let Ok(again) = Again::of(decision, now, this.facts, this.kept) else {
+                        let Some(again) = attempts.after_error(&error, this.kept) else {
                             this.state.set(State::Done);
                             return Poll::Ready(Err(error));
                         };
-                        let mut trail = Trail::default();
-                        again.note(&mut trail, *this.number);
-                        gather(this.earlier, trail);
-                        again.into_state()
+                        State::again(again)
                     }
                 },
                 StateProj::Reading { read } => {
-                    let mut response = ready!(read.poll(cx));
-                    let throttle = Classified::throttle(response.extensions());
-                    if throttle.is_none() && response.status().as_u16() < 400 {
-                        finish(&mut response, this.earlier);
-                        this.state.set(State::Done);
-                        return Poll::Ready(Ok(response));
-                    }
-                    let now = Instant::now();
-                    let elapsed = now.saturating_duration_since(*this.started);
-                    let attempt =
-                        Attempt::answered(*this.number, elapsed, response.status(), throttle);
-                    let decision = this.policy.decide(&attempt);
-                    let refused = throttle.is_some();
-                    match Again::of(decision, now, this.facts, this.kept) {
-                        Ok(again) => {
-                            let mut trail = Trail::take(response.extensions_mut());
-                            again.note(&mut trail, *this.number);
-                            gather(this.earlier, trail);
-                            // The failed response goes before the wait, and its connection with it.
-                            drop(response);
-                            again.into_state()
-                        }
-                        Err(why) => {
-                            if refused {
-                                Trail::of(response.extensions_mut()).step(LAYER, why);
-                            }
-                            finish(&mut response, this.earlier);
+                    let response = ready!(read.poll(cx));
+                    match attempts.after_answer(response, this.kept) {
+                        Ok(again) => State::again(again),
+                        Err(response) => {
                             this.state.set(State::Done);
                             return Poll::Ready(Ok(response));
                         }
                     }
                 }
-                StateProj::Waiting { sleep, body } => {
-                    ready!(sleep.poll(cx));
+                StateProj::Waiting {
+                    mut sleep,
+                    turn,
+                    body,
+                } => {
+                    ready!(sleep.as_mut().poll(cx));
+                    match turn.ask(Instant::now()) {
+                        Ok(used) => attempts.used = used,
+                        Err(again) => {
+                            sleep.reset(again);
+                            continue;
+                        }
+                    }
                     State::Readying { body: body.take() }
                 }
                 StateProj::Readying { body } => {
-                    ready!(this.service.poll_ready(cx))?;
+                    if let Err(error) = ready!(this.service.poll_ready(cx)) {
+                        this.state.set(State::Done);
+                        return Poll::Ready(Err(error));
+                    }
                     let Some(body) = body.take() else {
-                        return Poll::Pending; // polled again after it failed
+                        return Poll::Pending; // `take` is called once
                     };
-                    *this.number = this.number.saturating_add(1);
+                    attempts.number = attempts.number.saturating_add(1);
                     State::Called {
                         future: this.service.call(this.kept.request(body)),
                     }
@@ -180,72 +145,17 @@ where
     }
 }
 
-/// A further attempt that is to be made.
-struct Again<B> {
-    after: Duration,
-    at: Instant,
-    body: B,
-    why: &'static str,
-}
-
-impl<B: Replay> Again<B> {
-    /// What comes of a decision: the attempt, or why there is none.
-    fn of(
-        decision: Decision,
-        now: Instant,
-        facts: &RequestFacts,
-        kept: &Kept<B>,
-    ) -> Result<Self, &'static str> {
-        let (after, why) = match decision {
-            Decision::Retry { after, why } => (after, why),
-            Decision::GiveBack { why } => return Err(why),
-        };
-        let at = now.checked_add(after).ok_or("the wait never ends")?;
-        if facts.start_by().is_some_and(|start_by| at > start_by) {
-            return Err("the wait would pass the deadline");
+impl<F, B, R: Body> State<F, B, R> {
+    fn again(again: Again<B>) -> Self {
+        let body = Some(again.body);
+        match again.turn {
+            None => Self::Readying { body },
+            Some(turn) => Self::Waiting {
+                sleep: sleep_until(turn.at()),
+                turn,
+                body,
+            },
         }
-        let body = kept.body().ok_or("the body cannot be sent again")?;
-        Ok(Self {
-            after,
-            at,
-            body,
-            why,
-        })
-    }
-
-    fn note(&self, trail: &mut Trail, number: u32) {
-        trail.waited = trail.waited.saturating_add(self.after);
-        let wait = Duration::from_millis(u64::try_from(self.after.as_millis()).unwrap_or(u64::MAX));
-        trail.step(
-            LAYER,
-            format!("attempt {number} again after {wait:?}: {}", self.why),
-        );
-    }
-
-    fn into_state<F, R: Body>(self) -> State<F, B, R> {
-        let body = Some(self.body);
-        if self.after.is_zero() {
-            return State::Readying { body };
-        }
-        State::Waiting {
-            sleep: sleep_until(self.at),
-            body,
-        }
-    }
-}
-
-/// Adds the trail of an attempt that is over to those before it.
-fn gather(earlier: &mut Option<Trail>, mut trail: Trail) {
-    if let Some(earlier) = earlier.take() {
-        trail.absorb(earlier);
-    }
-    *earlier = Some(trail);
-}
-
-/// Puts what happened before into the trail of the answer that is handed up.
-fn finish<R>(response: &mut Response<R>, earlier: &mut Option<Trail>) {
-    if let Some(earlier) = earlier.take() {
-        Trail::of(response.extensions_mut()).absorb(earlier);
     }
 }
 
@@ -263,7 +173,7 @@ where
             State::Done => "Done",
         };
         f.debug_struct("ResponseFuture")
-            .field("number", &self.number)
+            .field("number", &self.attempts.number)
             .field("state", &format_args!("{state}"))
             .finish_non_exhaustive()
     }

@@ -29,6 +29,11 @@ impl<B: Replay> Kept<B> {
         self.body.replay()
     }
 
+    /// Whom it goes to.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.parts.uri.host()
+    }
+
     /// The request again, with this body.
     pub(crate) fn request(&self, body: B) -> Request<B> {
         Request::from_parts(self.parts.clone(), body)

@@ -56,6 +56,8 @@
 //! * **Nothing is held while waiting.** The refused response is dropped before the wait, and the
 //!   inner service is asked for readiness only after it, so a waiting request occupies no
 //!   concurrency permit below this layer.
+//! * **Retries add no more load than their [`Budget`]**, and a retry that is answered is free.
+//! * **Those that were told to wait come back one after another**, the oldest of a partition first.
 //! * **Backpressure passes through.** The layer is ready exactly when the inner service is.
 //! * **Nothing is sent twice that may have been processed**, unless the policy says so.
 //!
@@ -76,8 +78,11 @@
 //! service cancels it.
 
 mod attempt;
+mod attempts;
 mod backoff;
+mod budget;
 mod future;
+mod herd;
 mod kept;
 mod layer;
 mod policy;
@@ -86,6 +91,7 @@ mod service;
 
 pub use self::attempt::Attempt;
 pub use self::backoff::Backoff;
+pub use self::budget::{Budget, Claim, TokenBudget};
 pub use self::future::ResponseFuture;
 pub use self::layer::Retry429Layer;
 pub use self::policy::{Decision, Policy, WithErrors};

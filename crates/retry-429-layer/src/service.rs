@@ -1,14 +1,18 @@
+use std::fmt;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use replay_body::{PeekBody, Replay};
-use throttle_signal::{Reader, RequestFacts};
+use throttle_signal::RequestFacts;
 use tokio::time::Instant;
 use tower_service::Service;
 
+use crate::attempts::Attempts;
 use crate::kept::Kept;
+use crate::layer::Shared;
 use crate::{Backoff, Policy, ResponseFuture};
 
 /// Middleware that re-sends a request when the inner service answers with a refusal that passes.
@@ -19,20 +23,19 @@ use crate::{Backoff, Policy, ResponseFuture};
 ///
 /// The inner service must be [`Clone`]: each response future keeps a clone to send further
 /// attempts through, while this service goes on to serve other requests.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Retry429<S, P = Backoff> {
     inner: S,
     policy: P,
-    reader: Reader,
+    shared: Arc<Shared>,
 }
 
 impl<S, P> Retry429<S, P> {
-    /// Wraps `inner`, retrying by `policy` what `reader` finds.
-    pub const fn new(inner: S, policy: P, reader: Reader) -> Self {
+    pub(crate) const fn new(inner: S, policy: P, shared: Arc<Shared>) -> Self {
         Self {
             inner,
             policy,
-            reader,
+            shared,
         }
     }
 
@@ -69,20 +72,44 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let now = Instant::now();
+        if let Some(budget) = &self.shared.budget {
+            budget.deposit();
+        }
         let facts = RequestFacts::ensure(&mut request, now);
-        let reading = self.reader.begin(&request);
+        let reading = self.shared.reader.begin(&request);
+        let number = made_above(request.headers()).saturating_add(1);
         let (request, kept) = Kept::of(request);
         // The first attempt must go through `self.inner`: it is the instance `poll_ready` made
         // ready. The clone is not ready, and the future does not use it before it is.
         let first = self.inner.call(request);
-        ResponseFuture::new(
-            first,
-            self.inner.clone(),
-            self.policy.clone(),
-            kept,
+        let attempts = Attempts {
+            policy: self.policy.clone(),
+            shared: Arc::clone(&self.shared),
             reading,
             facts,
-            now,
-        )
+            started: now,
+            number,
+            earlier: None,
+            used: None,
+        };
+        ResponseFuture::new(first, self.inner.clone(), kept, attempts)
     }
+}
+
+impl<S: fmt::Debug, P: fmt::Debug> fmt::Debug for Retry429<S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retry429")
+            .field("inner", &self.inner)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many retries a client above says it has made of this request, as the SDKs of `OpenAI` and
+/// Anthropic do.
+fn made_above(headers: &HeaderMap) -> u32 {
+    let count = headers.get("x-stainless-retry-count");
+    count
+        .and_then(|count| count.to_str().ok()?.trim().parse().ok())
+        .unwrap_or(0)
 }

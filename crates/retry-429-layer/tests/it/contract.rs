@@ -12,7 +12,7 @@ use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_test::mock::{Handle, SendResponse, Spawn, spawn_layer};
 
-use crate::{Body, LAYER, request, secs};
+use crate::{Body, layer, request, secs};
 
 type Inner = Handle<Request<Body>, Response<Body>>;
 
@@ -24,7 +24,7 @@ fn arrival(inner: &mut Inner) -> Poll<SendResponse<Response<Body>>> {
 
 #[tokio::test(start_paused = true)]
 async fn is_ready_when_the_inner_service_is() {
-    let (mut service, mut inner): (Spawn<Retry429<_>>, Inner) = spawn_layer(LAYER);
+    let (mut service, mut inner): (Spawn<Retry429<_>>, Inner) = spawn_layer(layer());
 
     inner.allow(0);
     assert_pending!(service.poll_ready());
@@ -36,7 +36,7 @@ async fn is_ready_when_the_inner_service_is() {
 #[tokio::test(start_paused = true)]
 async fn calls_only_an_instance_it_made_ready() {
     let upstream = Upstream::new([throttled_for(1), ok(), throttled_for(1), ok()]);
-    let mut service = LAYER.layer(upstream.clone()); // which panics otherwise
+    let mut service = layer().layer(upstream.clone()); // which panics otherwise
 
     for _ in 0..2 {
         let service = ServiceExt::<Request<Body>>::ready(&mut service)
@@ -49,7 +49,7 @@ async fn calls_only_an_instance_it_made_ready() {
 
 #[tokio::test(start_paused = true)]
 async fn waits_for_readiness_before_a_retry() {
-    let (mut service, mut inner) = spawn_layer(LAYER);
+    let (mut service, mut inner) = spawn_layer(layer());
     inner.allow(1);
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call(request()));
@@ -70,7 +70,7 @@ async fn waits_for_readiness_before_a_retry() {
 #[tokio::test(start_paused = true)]
 async fn holds_no_permit_while_waiting() {
     let layers = ServiceBuilder::new()
-        .layer(LAYER)
+        .layer(layer())
         .layer(ConcurrencyLimitLayer::new(1))
         .into_inner();
     let (mut service, mut inner) = spawn_layer(layers);
@@ -93,7 +93,7 @@ async fn drops_the_failed_response_before_the_wait() {
     let alive = Arc::new(());
     let mut refusal = throttled_for(30);
     refusal.extensions_mut().insert(Arc::clone(&alive));
-    let (mut service, mut inner) = spawn_layer(LAYER);
+    let (mut service, mut inner) = spawn_layer(layer());
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call(request()));
     assert_ready!(arrival(&mut inner)).send_response(refusal);
@@ -105,7 +105,7 @@ async fn drops_the_failed_response_before_the_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn returns_an_error_unretried() {
-    let (mut service, mut inner) = spawn_layer(LAYER);
+    let (mut service, mut inner) = spawn_layer(layer());
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call(request()));
     assert_ready!(arrival(&mut inner)).send_error("connection reset");
@@ -117,7 +117,7 @@ async fn returns_an_error_unretried() {
 
 #[tokio::test(start_paused = true)]
 async fn returns_a_readiness_error_met_before_a_retry() {
-    let (mut service, mut inner) = spawn_layer(LAYER);
+    let (mut service, mut inner) = spawn_layer(layer());
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call(request()));
     assert_ready!(arrival(&mut inner)).send_response(throttled_for(1));
@@ -131,7 +131,7 @@ async fn returns_a_readiness_error_met_before_a_retry() {
 
 #[tokio::test(start_paused = true)]
 async fn sends_nothing_after_being_dropped() {
-    let (mut service, mut inner) = spawn_layer(LAYER);
+    let (mut service, mut inner) = spawn_layer(layer());
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call(request()));
     assert_ready!(arrival(&mut inner)).send_response(throttled_for(1));
@@ -144,7 +144,7 @@ async fn sends_nothing_after_being_dropped() {
 
 #[tokio::test(start_paused = true)]
 async fn is_not_woken_before_the_wait_is_over() {
-    let (mut service, mut inner) = spawn_layer(LAYER);
+    let (mut service, mut inner) = spawn_layer(layer());
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call(request()));
     assert_ready!(arrival(&mut inner)).send_response(throttled_for(7));

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod contract;
+mod herd;
+mod outage;
+mod owner;
 mod retry;
 mod trail;
 
@@ -23,7 +26,10 @@ const POLICY: Backoff = Backoff::new()
     .max_delay(secs(60))
     .without_jitter();
 
-const LAYER: Retry429Layer = Retry429Layer::with_policy(POLICY);
+/// Without a budget: what follows is the policy's.
+fn layer() -> Retry429Layer {
+    Retry429Layer::with_policy(POLICY).without_budget()
+}
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

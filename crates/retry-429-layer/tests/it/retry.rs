@@ -20,12 +20,12 @@ use throttle_signal::{
 use tokio::time::Instant;
 use tower::{Layer, ServiceBuilder, ServiceExt};
 
-use crate::{LAYER, POLICY, request, secs};
+use crate::{POLICY, layer, request, secs};
 
 #[tokio::test(start_paused = true)]
 async fn passes_a_success_through() {
     let upstream = Upstream::new([ok()]);
-    let response = LAYER
+    let response = layer()
         .layer(upstream.clone())
         .oneshot(request())
         .await
@@ -42,7 +42,7 @@ async fn passes_other_failures_through() {
         StatusCode::NOT_FOUND,
     ] {
         let upstream = Upstream::new([with_status(status)]);
-        let response = LAYER
+        let response = layer()
             .layer(upstream.clone())
             .oneshot(request())
             .await
@@ -55,7 +55,7 @@ async fn passes_other_failures_through() {
 #[tokio::test(start_paused = true)]
 async fn waits_as_long_as_the_server_asks() {
     let upstream = Upstream::new([throttled_for(7), throttled_for(2), ok()]);
-    let response = LAYER
+    let response = layer()
         .layer(upstream.clone())
         .oneshot(request())
         .await
@@ -87,7 +87,7 @@ async fn jitter_lengthens_a_stated_wait_and_never_shortens_it() {
 #[tokio::test(start_paused = true)]
 async fn backs_off_when_nothing_is_known() {
     let upstream = Upstream::new([throttled(), throttled(), throttled(), ok()]);
-    let response = LAYER
+    let response = layer()
         .layer(upstream.clone())
         .oneshot(request())
         .await
@@ -108,7 +108,7 @@ async fn waits_as_such_limits_usually_take() {
             }}),
         )
     };
-    let layer = LAYER.reader(Reader::new().profile(Profile::named("model-studio").unwrap()));
+    let layer = layer().reader(Reader::new().profile(Profile::named("model-studio").unwrap()));
     let upstream = Upstream::new([refusal(), refusal(), ok()]);
     let response = layer
         .layer(upstream.clone())
@@ -125,7 +125,7 @@ async fn hands_back_at_once_what_no_wait_cures() {
         429,
         &serde_json::json!({"error": {"code": "insufficient_quota", "message": "You exceeded your current quota"}}),
     );
-    let layer = LAYER.reader(Reader::new().profile(Profile::named("openai").unwrap()));
+    let layer = layer().reader(Reader::new().profile(Profile::named("openai").unwrap()));
     let upstream = Upstream::new([refusal]);
     let response = layer
         .layer(upstream.clone())
@@ -139,7 +139,7 @@ async fn hands_back_at_once_what_no_wait_cures() {
 #[tokio::test(start_paused = true)]
 async fn hands_back_at_once_when_the_server_asks_for_too_long() {
     let upstream = Upstream::new([throttled_for(61)]);
-    let response = LAYER
+    let response = layer()
         .layer(upstream.clone())
         .oneshot(request())
         .await
@@ -153,7 +153,9 @@ async fn hands_back_the_last_refusal_when_retries_run_out() {
     let mut last = throttled_for(3);
     *last.body_mut() = Full::from("slow down");
     let upstream = Upstream::new([throttled_for(1), throttled_for(2), last]);
-    let client = Retry429Layer::with_policy(POLICY.max_retries(2)).layer(upstream.clone());
+    let client = Retry429Layer::with_policy(POLICY.max_retries(2))
+        .without_budget()
+        .layer(upstream.clone());
 
     let response = client.oneshot(request()).await.unwrap();
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
@@ -167,7 +169,9 @@ async fn hands_back_the_last_refusal_when_retries_run_out() {
 async fn does_not_wait_after_the_last_attempt() {
     let start = Instant::now();
     let upstream = Upstream::new([throttled_for(1), throttled_for(50)]);
-    let client = Retry429Layer::with_policy(POLICY.max_retries(1)).layer(upstream);
+    let client = Retry429Layer::with_policy(POLICY.max_retries(1))
+        .without_budget()
+        .layer(upstream);
     client.oneshot(request()).await.unwrap();
     assert_eq!(start.elapsed(), secs(1));
 }
@@ -185,7 +189,7 @@ async fn never_waits_past_the_deadline() {
             }
             let upstream = Upstream::new([throttled_for(7), ok()]);
             let start = Instant::now();
-            LAYER
+            layer()
                 .layer(upstream.clone())
                 .oneshot(request)
                 .await
@@ -211,7 +215,7 @@ async fn sends_a_paced_refusal_back_at_once_with_the_facts_of_the_first_attempt(
     let held = Answer::from(ok()).after(secs(30));
     let upstream = Upstream::new([Answer::from(paced()).after(secs(2)), held]);
     let start = Instant::now();
-    LAYER
+    layer()
         .layer(upstream.clone())
         .oneshot(request())
         .await
@@ -233,7 +237,7 @@ async fn sends_the_same_request_again() {
         .header("x-request-id", "42")
         .body(Full::from("payload"))
         .unwrap();
-    LAYER
+    layer()
         .layer(upstream.clone())
         .oneshot(request)
         .await
@@ -275,7 +279,7 @@ impl Replay for Once {
 #[tokio::test(start_paused = true)]
 async fn passes_the_answer_on_when_the_body_cannot_be_sent_again() {
     let upstream = Upstream::new([throttled_for(1)]);
-    let response = LAYER
+    let response = layer()
         .layer(upstream.clone())
         .oneshot(Request::new(Once))
         .await
@@ -289,7 +293,7 @@ async fn retries_any_body_behind_a_replay_layer() {
     let upstream = Upstream::new([throttled_for(1), ok()]);
     let client = ServiceBuilder::new()
         .layer(ReplayLayer::new(1024))
-        .layer(LAYER)
+        .layer(layer())
         .service(upstream.clone());
     let body = Steps::new().data("pay").data("load").stating_its_size();
     client.oneshot(Request::new(body)).await.unwrap();
@@ -302,7 +306,7 @@ async fn judges_a_refusal_whose_body_never_ends_by_what_has_come() {
     let stuck = || throttled_for(7).map(|_| Steps::new().data("{\"error\":").never());
     let done = ok().map(|_| Steps::new());
     let upstream = Upstream::new([stuck(), done]);
-    let response = LAYER
+    let response = layer()
         .layer(upstream.clone())
         .oneshot(request())
         .await
@@ -315,7 +319,7 @@ async fn judges_a_refusal_whose_body_never_ends_by_what_has_come() {
 async fn errors_are_the_policys() {
     const REFUSED: WithErrors<Backoff, UpstreamError> =
         WithErrors::new(POLICY, |error| error.0 == "connection refused");
-    let layer = Retry429Layer::with_policy(REFUSED);
+    let layer = Retry429Layer::with_policy(REFUSED).without_budget();
 
     let refused = || Answer::error("connection refused");
     let upstream = Upstream::new([refused(), refused(), ok().into()]);
@@ -369,7 +373,7 @@ async fn takes_the_verdict_of_a_layer_below() {
         let refused = response.lock().unwrap().take();
         refused.unwrap_or_else(ok)
     });
-    LAYER
+    layer()
         .layer(upstream.clone())
         .oneshot(request())
         .await

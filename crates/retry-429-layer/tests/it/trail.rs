@@ -4,12 +4,12 @@ use test_support::{Upstream, ok, throttled_for};
 use throttle_signal::Trail;
 use tower::{Layer, ServiceExt};
 
-use crate::{LAYER, request, secs};
+use crate::{layer, request, secs};
 
 #[tokio::test(start_paused = true)]
 async fn counts_attempts_and_waits_and_says_why() {
     let upstream = Upstream::new([throttled_for(7), throttled_for(2), ok()]);
-    let response = LAYER.layer(upstream).oneshot(request()).await.unwrap();
+    let response = layer().layer(upstream).oneshot(request()).await.unwrap();
     let trail = response.extensions().get::<Trail>().unwrap();
     assert_eq!(trail.attempts, 3);
     assert_eq!(trail.waited, secs(9));
@@ -34,7 +34,7 @@ async fn keeps_what_layers_below_noted_in_earlier_attempts() {
     below.waited = secs(5);
     below.step("rate-limit", "held 5 s");
     let upstream = Upstream::new([first, ok()]);
-    let response = LAYER.layer(upstream).oneshot(request()).await.unwrap();
+    let response = layer().layer(upstream).oneshot(request()).await.unwrap();
     let trail = response.extensions().get::<Trail>().unwrap();
     assert_eq!(trail.attempts, 2);
     assert_eq!(trail.waited, secs(6));
@@ -44,7 +44,7 @@ async fn keeps_what_layers_below_noted_in_earlier_attempts() {
 #[tokio::test(start_paused = true)]
 async fn says_why_a_refusal_is_handed_back() {
     let upstream = Upstream::new([throttled_for(61)]);
-    let response = LAYER.layer(upstream).oneshot(request()).await.unwrap();
+    let response = layer().layer(upstream).oneshot(request()).await.unwrap();
     let trail = response.extensions().get::<Trail>().unwrap();
     assert_eq!(trail.attempts, 1);
     assert_eq!(trail.steps[0].reason, "the wait is longer than max_delay");
@@ -53,6 +53,6 @@ async fn says_why_a_refusal_is_handed_back() {
 #[tokio::test(start_paused = true)]
 async fn a_success_at_once_has_none() {
     let upstream = Upstream::new([ok()]);
-    let response = LAYER.layer(upstream).oneshot(request()).await.unwrap();
+    let response = layer().layer(upstream).oneshot(request()).await.unwrap();
     assert_eq!(response.extensions().get::<Trail>(), None);
 }

@@ -1,0 +1,243 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Response};
+use replay_body::Replay;
+use throttle_signal::{Classified, Reading, RequestFacts, Throttle, Trail};
+use tokio::time::Instant;
+
+use crate::herd::{Turn, Used};
+use crate::kept::Kept;
+use crate::layer::Shared;
+use crate::{Attempt, Decision, Policy};
+
+/// What this layer is called in a [`Trail`].
+const LAYER: &str = "retry-429";
+
+/// What a retry takes from the budget.
+const COST: f64 = 1.0;
+
+/// The attempts at one request so far, and what there is to decide on the next.
+pub(crate) struct Attempts<P> {
+    pub(crate) policy: P,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) reading: Reading,
+    pub(crate) facts: RequestFacts,
+    pub(crate) started: Instant,
+    pub(crate) number: u32,
+    // What happened in the attempts before this one; nothing before the first.
+    pub(crate) earlier: Option<Trail>,
+    // What the present attempt was paid with.
+    pub(crate) used: Option<Used>,
+}
+
+/// A further attempt that is to be made.
+pub(crate) struct Again<B> {
+    pub(crate) body: B,
+    // None where whoever is below decides when.
+    pub(crate) turn: Option<Turn>,
+}
+
+impl<P> Attempts<P> {
+    /// What follows an error: a further attempt, or nothing.
+    pub(crate) fn after_error<E, B>(&mut self, error: &E, kept: &Kept<B>) -> Option<Again<B>>
+    where
+        P: Policy<E>,
+        B: Replay,
+    {
+        let now = Instant::now();
+        let elapsed = now.saturating_duration_since(self.started);
+        let attempt = Attempt::failed(self.number, elapsed, error);
+        let decision = self.policy.decide(&attempt);
+        let again = self.again(decision, None, now, kept);
+        self.report(decision, again.as_ref().err().copied(), None);
+        let (again, step) = again.ok()?;
+        self.gather(Trail::default(), step);
+        Some(again)
+    }
+
+    /// What follows an answer: a further attempt, which drops it, or the answer to hand up.
+    pub(crate) fn after_answer<E, B, R>(
+        &mut self,
+        mut response: Response<R>,
+        kept: &Kept<B>,
+    ) -> Result<Again<B>, Response<R>>
+    where
+        P: Policy<E>,
+        B: Replay,
+    {
+        let throttle = Classified::throttle(response.extensions());
+        if throttle.is_none() && response.status().as_u16() < 400 {
+            // What is answered was worth its send.
+            if let Some((budget, claim)) = self.used.take() {
+                budget.refund(claim);
+            }
+            self.finish(&mut response);
+            return Err(response);
+        }
+        let now = Instant::now();
+        let elapsed = now.saturating_duration_since(self.started);
+        let attempt = Attempt::answered(self.number, elapsed, response.status(), throttle);
+        let decision = self.policy.decide(&attempt);
+        let again = self.again(decision, throttle, now, kept);
+        self.report(decision, again.as_ref().err().copied(), throttle);
+        match again {
+            Ok((again, step)) => {
+                let trail = Trail::take(response.extensions_mut());
+                self.gather(trail, step);
+                Ok(again)
+            }
+            Err(why) => {
+                if throttle.is_some() {
+                    if self.shared.owner {
+                        own(&mut response);
+                    }
+                    Trail::of(response.extensions_mut()).step(LAYER, why);
+                }
+                self.finish(&mut response);
+                Err(response)
+            }
+        }
+    }
+
+    /// What comes of a decision: the attempt and what there is to say of it, or why there is none.
+    fn again<B: Replay>(
+        &mut self,
+        decision: Decision,
+        throttle: Option<&Throttle>,
+        now: Instant,
+        kept: &Kept<B>,
+    ) -> Result<(Again<B>, Step), &'static str> {
+        self.used = None; // the attempt it paid for was not answered
+        let (after, why) = match decision {
+            Decision::Retry { after, why } => (after, why),
+            Decision::GiveBack { why } => return Err(why),
+        };
+        let start_by = self.facts.start_by();
+        let in_time = |at| start_by.is_none_or(|start_by| at <= start_by);
+        let at = now.checked_add(after).ok_or("the wait never ends")?;
+        if !in_time(at) {
+            return Err("the wait would pass the deadline");
+        }
+        let body = kept.body().ok_or("the body cannot be sent again")?;
+        let step = Step { after, why };
+        if throttle.is_some_and(Throttle::paced) && after.is_zero() {
+            // The limiter below counts it, and holds it.
+            return Ok((Again { body, turn: None }, step));
+        }
+
+        let claim = self.shared.budget.as_ref().map(|budget| {
+            let claim = budget.withdraw(COST, now);
+            let due = budget.due(&claim, now);
+            (Arc::clone(budget), claim, due)
+        });
+        let claim = match claim {
+            None => None,
+            Some((budget, claim, due)) => {
+                // After a failure the budget stops, for a refusal it delays: the upstream did no
+                // work for it. What it delays beyond the deadline is not begun.
+                let room = match throttle {
+                    None => due.is_some_and(|due| due <= now),
+                    Some(_) => due.is_some_and(in_time),
+                };
+                if !room {
+                    budget.refund(claim);
+                    return Err("the budget for retries is used up");
+                }
+                Some((budget, claim))
+            }
+        };
+        let partition = partition(throttle, kept.host());
+        let arrived = self.facts.arrived();
+        let turn = self
+            .shared
+            .herd
+            .enter(partition, arrived, now, at, start_by, claim);
+        let turn = Some(turn);
+        Ok((Again { body, turn }, step))
+    }
+
+    /// Adds the trail of an attempt that is over to those before it.
+    fn gather(&mut self, mut trail: Trail, step: Step) {
+        trail.waited = trail.waited.saturating_add(step.after);
+        let millis = u64::try_from(step.after.as_millis()).unwrap_or(u64::MAX);
+        let wait = Duration::from_millis(millis);
+        let number = self.number;
+        trail.step(
+            LAYER,
+            format!("attempt {number} again after {wait:?}: {}", step.why),
+        );
+        if let Some(earlier) = self.earlier.take() {
+            trail.absorb(earlier);
+        }
+        self.earlier = Some(trail);
+    }
+
+    /// Puts what happened before into the trail of the answer that is handed up.
+    fn finish<R>(&mut self, response: &mut Response<R>) {
+        if let Some(earlier) = self.earlier.take() {
+            Trail::of(response.extensions_mut()).absorb(earlier);
+        }
+    }
+
+    /// Tells whoever traces.
+    #[cfg_attr(not(feature = "tracing"), allow(clippy::unused_self))]
+    fn report(
+        &self,
+        decision: Decision,
+        given_back: Option<&'static str>,
+        throttle: Option<&Throttle>,
+    ) {
+        #[cfg(feature = "tracing")]
+        {
+            let refusal = throttle.map(tracing::field::display);
+            match (decision, given_back) {
+                (Decision::Retry { after, why }, None) => {
+                    tracing::debug!(attempt = self.number, ?after, why, refusal, "sending again");
+                }
+                (_, why) if throttle.is_some() => {
+                    tracing::debug!(
+                        attempt = self.number,
+                        why,
+                        refusal,
+                        "handing a refusal back"
+                    );
+                }
+                _ => {}
+            }
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = (decision, given_back, throttle);
+    }
+}
+
+/// What there is to say of a further attempt.
+#[derive(Clone, Copy)]
+struct Step {
+    after: Duration,
+    why: &'static str,
+}
+
+/// Those that one limit turned away: by host, account and model.
+fn partition(throttle: Option<&Throttle>, host: Option<&str>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    host.hash(&mut hasher);
+    throttle
+        .map(|it| (it.account(), it.model()))
+        .hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Tells clients above not to retry by themselves, and when they may.
+fn own<R>(response: &mut Response<R>) {
+    let wait = Classified::throttle(response.extensions()).and_then(|it| it.wait().known());
+    let headers = response.headers_mut();
+    headers.insert("x-should-retry", HeaderValue::from_static("false"));
+    if let Some(wait) = wait {
+        let millis = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        headers.insert("retry-after-ms", millis.into());
+        headers.insert(RETRY_AFTER, millis.div_ceil(1000).into());
+    }
+}
