@@ -1,0 +1,106 @@
+//! Runs each example as a reader would, without arguments and without a network, and checks what it
+//! shows.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::env;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// Where cargo puts the examples of this package: beside the folder of this test.
+fn path(name: &str) -> PathBuf {
+    let test = env::current_exe().unwrap();
+    let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
+    profile
+        .join("examples")
+        .join(format!("{name}{}", env::consts::EXE_SUFFIX))
+}
+
+/// Runs an example to its end and returns what it printed.
+fn run(name: &str) -> String {
+    let path = path(name);
+    let output = Command::new(&path)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let (shown, complaint) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    );
+    assert!(
+        output.status.success(),
+        "{name}: {}\n{shown}{complaint}",
+        output.status
+    );
+    shown
+}
+
+fn lines<'a>(shown: &'a str, with: &'a str) -> impl Iterator<Item = &'a str> {
+    shown.lines().filter(move |line| line.contains(with))
+}
+
+#[test]
+fn one_layer_hyper() {
+    let shown = run("one_layer_hyper");
+    assert_eq!(
+        lines(&shown, "as they come: 10 answered, 30 refused").count(),
+        1,
+        "{shown}"
+    );
+    assert_eq!(
+        lines(&shown, "paced: 40 answered,  0 refused").count(),
+        1,
+        "{shown}"
+    );
+}
+
+#[test]
+fn reqwest_middleware() {
+    let shown = run("reqwest_middleware");
+    assert_eq!(lines(&shown, ": 200 OK").count(), 4 + 12, "{shown}");
+    assert!(
+        lines(&shown, "sent 2x").count() > 0,
+        "nothing was sent again: {shown}"
+    );
+    for account in ["account team", "account spare"] {
+        assert!(lines(&shown, account).count() > 0, "{shown}");
+    }
+}
+
+#[test]
+fn async_openai() {
+    let shown = run("async_openai");
+    assert_eq!(lines(&shown, "tokens from qwen3-max").count(), 1, "{shown}");
+    assert_eq!(
+        lines(&shown, "8 streams to their end").count(),
+        1,
+        "{shown}"
+    );
+    assert_eq!(
+        lines(&shown, "; 0 refusals").count(),
+        0,
+        "nothing was refused: {shown}"
+    );
+}
+
+#[test]
+fn axum_service() {
+    let shown = run("axum_service");
+    assert_eq!(lines(&shown, "10000 ms to wait: 200").count(), 6, "{shown}");
+    let refused: Vec<_> = lines(&shown, " 1000 ms to wait: 429").collect();
+    assert_eq!(refused.len(), 4, "{shown}");
+    assert!(
+        refused.iter().all(|line| line.contains("again in")),
+        "{shown}"
+    );
+}
+
+#[test]
+fn custom_stack() {
+    let shown = run("custom_stack");
+    assert!(
+        shown.contains("answered after 3 sends, held back 60"),
+        "{shown}"
+    );
+    assert!(shown.contains(" of 1000 tokens used"), "{shown}");
+}
