@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use crate::lease::Lease;
 use crate::round::{Move, Round};
+use crate::watch;
 
 pin_project! {
     /// Response future of [`KeyRotation`](crate::KeyRotation).
@@ -85,6 +86,11 @@ impl<S, B: Replay> Again<S, B> {
             parts,
             body: request.body().keep(),
         }
+    }
+
+    /// Whether the request can be sent again now. A body that streams can once it has ended.
+    pub(crate) fn can_be_sent(&self) -> bool {
+        self.body.replay().is_some()
     }
 }
 
@@ -222,13 +228,14 @@ fn decide<S, B: Replay, R: Body>(
         .get::<Trail>()
         .is_none_or(|trail| trail.attempts > 0);
     let (account, key) = (lease.account().clone(), lease.key().clone());
-    // A body that streamed can be sent again once it has ended, and only then.
-    let again = again.filter(|again| again.body.replay().is_some());
+    let again = again.filter(|again| again.can_be_sent());
     let place = again.map(|again| (&again.parts.uri, &again.parts.headers));
     let trail = Trail::of(response.extensions_mut());
     trail.account.get_or_insert_with(|| account.clone());
-    trail.key.get_or_insert(key);
-    match (round.refused(throttle, sent, lease, place, now), again) {
+    trail.key.get_or_insert_with(|| key.clone());
+    let decision = round.refused(throttle, sent, lease, place, now);
+    watch::refused(throttle, &account, &key, &decision);
+    match (decision, again) {
         (Move::On(lease, start_by), _) => {
             round.keep(
                 Trail::take(response.extensions_mut()),

@@ -76,6 +76,16 @@
 //! * **No secret is shown.** Keys are [`secrecy::SecretString`]s at rest and sensitive header values in
 //!   flight; `Debug`, errors, trails and refusals name accounts and fingerprints.
 //!
+//! # Watching it
+//!
+//! [`KeyPool::snapshot`] shows how each account and key stands. Two features, off by default, emit
+//! what happens; no key and no fingerprint of one is a label of a metric:
+//!
+//! * `tracing`: an event at level debug for each refusal and what is done about it (`account`, `key` by its
+//!   fingerprint, `model`, `kind`, `scope`, `decision`), and one each time all accounts are out.
+//! * `metrics`: counters `key_rotation_refusals_total` (`account`, `kind`, `decision`: `next`, `up` or
+//!   `instead`) and `key_rotation_all_out_total` (`kind`).
+//!
 //! # Limits
 //!
 //! * A request body that cannot be [replayed](replay_body::Replay) goes once; its refusal is learned
@@ -112,6 +122,7 @@ mod snapshot;
 mod sticky;
 mod strategy;
 mod tried;
+mod watch;
 
 pub use self::account::Account;
 pub use self::builder::KeyPoolBuilder;

@@ -87,10 +87,16 @@ impl Round {
     }
 
     /// Picks whom to send to first.
-    pub(crate) fn first(&mut self, uri: &Uri, headers: &HeaderMap, now: Instant) -> Choice {
-        let choice = self.pool.choose(&self.ask(host(uri, headers), now));
-        self.hurried = matches!(choice, Choice::Send(_, Some(_)));
-        choice
+    pub(crate) fn first(&self, uri: &Uri, headers: &HeaderMap, now: Instant) -> Choice {
+        self.pool.choose(&self.ask(host(uri, headers), now))
+    }
+
+    /// The latest moment the first send may leave the limiter, where the request can then go to
+    /// another account.
+    pub(crate) fn hurry(&mut self, start_by: Option<Instant>, can_move: bool) -> Option<Instant> {
+        let start_by = start_by.filter(|_| can_move);
+        self.hurried = start_by.is_some();
+        start_by
     }
 
     /// Learns from a refusal and says what to do about it. `sent` is whether the upstream said it;
@@ -106,8 +112,10 @@ impl Round {
         let sentence = Sentence::on(throttle, sent);
         let account = lease.account().clone();
         let host = again.and_then(|(uri, headers)| host(uri, headers));
-        if let Some(back) = self.handed_back(&sentence, sent, host, now) {
-            return back;
+        if again.is_some() {
+            if let Some(back) = self.handed_back(&sentence, sent, host, now) {
+                return back;
+            }
         }
         self.bench(&sentence, throttle, lease, host, now);
         if sentence.deterministic && std::mem::replace(&mut self.unfit, true) {

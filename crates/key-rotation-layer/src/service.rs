@@ -16,6 +16,7 @@ use crate::future::{Again, Sent};
 use crate::layer::Settings;
 use crate::round::Round;
 use crate::strategy::Pick;
+use crate::watch;
 
 /// Middleware that sends each request with a key of a pool, and with another one when that is
 /// refused.
@@ -94,6 +95,8 @@ where
                 let again = pool
                     .has_choice()
                     .then(|| Again::keep(&request, self.inner.clone()));
+                let can_move = again.as_ref().is_some_and(Again::can_be_sent);
+                let start_by = round.hurry(start_by, can_move);
                 let request = lease.apply(request, start_by);
                 let sent = Sent {
                     reading: reader.begin(&request),
@@ -114,6 +117,7 @@ where
                 let fresh = self.inner.clone();
                 drop(mem::replace(&mut self.inner, fresh));
                 let throttle = round.throttle(&outlook, now);
+                watch::all_out(&throttle);
                 let response = envelope.refuse(throttle, request.headers());
                 ResponseFuture::answered(response, round, reader.clone())
             }

@@ -6,3 +6,5 @@ mod contract;
 mod pool;
 mod rotation;
 mod upstream;
+#[cfg(all(feature = "metrics", feature = "tracing"))]
+mod watch;

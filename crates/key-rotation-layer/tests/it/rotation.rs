@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use key_rotation_layer::{Account, KeyPool, KeyRotation, KeyRotationLayer, Strategy};
+use replay_body::ReplayBody;
 use throttle_signal::{
     AccountId, Classified, Deadline, Envelope, Headroom, Kind, Origin, RequestFacts, Scope,
     StartBy, Throttle, Trail, Wait,
@@ -79,7 +80,7 @@ async fn marks_the_key_sensitive() {
         .account("a", ["sk-secret"])
         .build()
         .unwrap();
-    let upstream = tower::service_fn(async |request: http::Request<Body>| {
+    let upstream = tower::service_fn(async |request: Request<Body>| {
         assert!(request.headers()["authorization"].is_sensitive());
         assert!(!format!("{request:?}").contains("sk-secret"));
         Ok::<_, std::convert::Infallible>(ok())
@@ -573,6 +574,24 @@ async fn a_request_handed_back_goes_where_it_can_go_soonest() {
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(service.get_ref().accounts(), "a b a");
     assert_eq!(trail(&response).attempts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_cannot_be_sent_again_is_not_hurried() {
+    let slots = [("a", Some(3)), ("b", Some(4))];
+    let service = with_slots(Strategy::earliest_slot(), &slots, |_| ok());
+    let inner = service.get_ref().clone();
+    let streaming = tower::service_fn(move |request: Request<ReplayBody<Body>>| {
+        inner.clone().oneshot(request.map(|_| Body::default()))
+    });
+    let layer = KeyRotationLayer::new(pool()).headroom(Slots::new(&slots));
+    let body = ReplayBody::tee(Body::from("{}"), 0);
+    layer
+        .layer(streaming)
+        .oneshot(Request::new(body))
+        .await
+        .unwrap();
+    assert_eq!(service.get_ref().seen()[0].start_by, None);
 }
 
 #[tokio::test(start_paused = true)]
