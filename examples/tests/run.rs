@@ -1,7 +1,11 @@
 //! Runs each example as a reader would, without arguments and without a network, and checks what it
 //! shows.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::env;
 use std::path::PathBuf;
@@ -103,4 +107,29 @@ fn custom_stack() {
         "{shown}"
     );
     assert!(shown.contains(" of 1000 tokens used"), "{shown}");
+}
+
+#[test]
+fn tonic_client() {
+    let shown = run("tonic_client");
+    assert_eq!(
+        lines(&shown, "first refuses, for 300ms").count(),
+        2,
+        "{shown}"
+    );
+    assert_eq!(
+        lines(&shown, "\"first says: Will it rain? Perhaps.\"").count(),
+        1,
+        "{shown}"
+    );
+    assert_eq!(
+        lines(&shown, "first refuses, for 60s").count(),
+        1,
+        "{shown}"
+    );
+    assert_eq!(
+        lines(&shown, "\"second says: Will it snow? Perhaps.\"").count(),
+        1,
+        "{shown}"
+    );
 }
