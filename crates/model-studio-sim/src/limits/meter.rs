@@ -111,15 +111,9 @@ impl Meter {
         }
     }
 
-    /// Changes what was taken at `at` from `before` to `after`, where that still counts.
-    pub(super) fn correct(
-        &mut self,
-        window: &Window,
-        at: u64,
-        before: u64,
-        after: u64,
-        depth: u64,
-    ) {
+    /// Changes what was taken at `at` from `before` to `after`, where that still counts. A bucket
+    /// may be overfull until it is next brought to a time.
+    pub(super) fn correct(&mut self, window: &Window, at: u64, before: u64, after: u64) {
         let (then, _) = window.place(at);
         let fix = |used: &mut u64| *used = used.saturating_sub(before).saturating_add(after);
         match self {
@@ -143,8 +137,7 @@ impl Meter {
             Self::Bucket { level, .. } => {
                 *level = level
                     .saturating_add(scale(before, window))
-                    .saturating_sub(scale(after, window))
-                    .min(scale(depth, window));
+                    .saturating_sub(scale(after, window));
             }
         }
     }

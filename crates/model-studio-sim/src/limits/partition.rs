@@ -126,7 +126,7 @@ impl Partition {
         match self.limits.charging {
             Charging::MaxUpFront => {}
             Charging::MaxThenRefund => {
-                self.correct(now, at, charged, usage.total());
+                self.correct(at, charged, usage.total());
                 self.admitted.correct(number, usage.total());
             }
             Charging::PromptThenRest => self.charge(now, usage.completion_tokens),
@@ -255,11 +255,10 @@ impl Partition {
         self.admitted.push(now, 0, tokens);
     }
 
-    fn correct(&mut self, now: u64, at: u64, before: u64, after: u64) {
+    fn correct(&mut self, at: u64, before: u64, after: u64) {
         for (window, meter) in self.limits.windows.iter().zip(&mut self.meters) {
             if window.unit == Unit::Tokens {
-                let depth = left(&self.limits.strangers, depth(window), now);
-                meter.correct(window, at, before, after, depth);
+                meter.correct(window, at, before, after);
             }
         }
     }

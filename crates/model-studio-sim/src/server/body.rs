@@ -64,11 +64,6 @@ impl Steps {
                     if let Some(charge) = &mut self.charge {
                         charge.add(tokens);
                     }
-                    // The charge is settled with the last piece, not when the connection gets
-                    // round to dropping the body.
-                    if self.ahead.is_empty() {
-                        self.charge = None;
-                    }
                     return Poll::Ready(Some(Ok(bytes)));
                 }
                 Some(Step::Pause(pause)) => {

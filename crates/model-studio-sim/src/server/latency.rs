@@ -59,3 +59,60 @@ impl From<Duration> for Latency {
         Self::fixed(latency)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draws(latency: Latency) -> Vec<Duration> {
+        let mut draws: Vec<_> = (0..1000)
+            .map(|number| latency.draw(mix(7, number)))
+            .collect();
+        draws.sort_unstable();
+        draws
+    }
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn uniform_latency_lies_between_its_bounds_in_whatever_order() {
+        for latency in [
+            Latency::uniform(ms(20), ms(80)),
+            Latency::uniform(ms(80), ms(20)),
+        ] {
+            let draws = draws(latency);
+            assert!(draws[0] >= ms(20) && draws[0] < ms(22), "{:?}", draws[0]);
+            assert!(
+                draws[999] <= ms(80) && draws[999] > ms(78),
+                "{:?}",
+                draws[999]
+            );
+            assert!(
+                draws[500] > ms(46) && draws[500] < ms(54),
+                "{:?}",
+                draws[500]
+            );
+        }
+    }
+
+    #[test]
+    fn log_normal_latency_has_its_median_and_a_long_tail() {
+        let draws = draws(Latency::log_normal(ms(40), 0.5));
+        assert!(
+            draws[500] > ms(37) && draws[500] < ms(43),
+            "{:?}",
+            draws[500]
+        );
+        assert!(
+            draws[990] > ms(100) && draws[990] < ms(170),
+            "{:?}",
+            draws[990]
+        );
+        let constant = Latency::log_normal(ms(40), f64::NAN).draw(1);
+        assert_eq!(constant, ms(40));
+        let endless = Latency::log_normal(Duration::MAX, 9.0);
+        assert!((0..100).any(|number| endless.draw(number) == Duration::MAX));
+    }
+}

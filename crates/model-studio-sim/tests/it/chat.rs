@@ -1,8 +1,12 @@
+use std::time::Duration;
+
 use http::StatusCode;
-use model_studio_sim::{Limits, Simulator};
+use http_body_util::BodyExt as _;
+use model_studio_sim::{Limits, Simulator, Window};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::client::{CHAT, Client, prompt};
 
@@ -166,6 +170,42 @@ async fn says_what_is_wrong_with_a_request() {
         assert_eq!(answer.json()["error"]["code"], code);
     }
     assert_eq!(simulator.ledger().requests(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_after_its_latency_and_a_time_for_every_token() {
+    let simulator = Simulator::builder()
+        .account("a", ["sk-a1"])
+        .model(
+            "qwen3-max",
+            Limits::unlimited().window(Window::requests(4, Duration::from_secs(86_400))),
+        )
+        .latency(Duration::from_secs(5))
+        .token_time(Duration::from_secs(1))
+        .start()
+        .await
+        .unwrap();
+    let client = Client::new(simulator.addr());
+    for stream in [false, true] {
+        let start = Instant::now();
+        let mut body = prompt("qwen3-max", "one");
+        body["max_tokens"] = json!(20);
+        body["stream"] = json!(stream);
+        let request = client.request(CHAT, Some(&body));
+        let response = client.try_send(request).await.unwrap();
+        // A whole answer is written before it is sent, a stream as it goes.
+        let head = if stream { 5 } else { 25 };
+        assert_eq!(start.elapsed().as_secs(), head);
+        response.into_body().collect().await.unwrap();
+        assert_eq!(start.elapsed().as_secs(), 25);
+    }
+    // Refusals come at once.
+    let start = Instant::now();
+    while client.chat("qwen3-max", "one").await.status == StatusCode::OK {}
+    let last = Instant::now();
+    client.chat("qwen3-max", "one").await;
+    assert!(start < last, "some passed");
+    assert_eq!(last.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test]

@@ -195,6 +195,25 @@ async fn trickles() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_leaves_is_charged_for_what_it_was_sent() {
+    let (simulator, client) = start(Fault::Trickle(Duration::from_secs(1))).await;
+    let (first, _) = charged(&simulator);
+    let request = client.request(CHAT, Some(&stream()));
+    let mut body = client.try_send(request).await.unwrap().into_body();
+    for _ in 0..3 {
+        body.frame().await.unwrap().unwrap();
+    }
+    drop(body);
+    while charged(&simulator).0 == first {
+        tokio::task::yield_now().await;
+    }
+    // The role, and two events of eight tokens: less than the first had, which was the same.
+    let (both, _) = charged(&simulator);
+    assert_eq!(both - first, 1 + 4 + 3 + 16);
+    assert!(both < 2 * first);
+}
+
 #[tokio::test]
 async fn a_share_of_the_requests_goes_wrong() {
     let simulator = Simulator::builder()

@@ -366,8 +366,49 @@ fn the_longest_window_that_is_full_is_the_one_that_refuses() {
 }
 
 #[test]
+fn of_equally_long_windows_that_are_full_the_first_refuses() {
+    let limits = Limits::per_minute(0).tokens_per_minute(0);
+    let refusal = Partition::new(limits)
+        .arrive(at(0), Ask::default())
+        .unwrap_err();
+    assert_eq!(
+        (refusal.kind, refusal.window),
+        (RefusalKind::RequestRate, Some(0))
+    );
+}
+
+#[test]
+fn a_bucket_is_filled_at_the_rate_that_a_stranger_left_until_the_moment_he_goes() {
+    let stranger = Stranger::new(at(0), at(1000), 50);
+    let limits = Limits::unlimited()
+        .per_second(10)
+        .buckets(100)
+        .stranger(stranger);
+    let mut partition = Partition::new(limits);
+    assert_eq!(
+        burst(&mut partition, at(0), 20),
+        5,
+        "half of the depth is his"
+    );
+    assert_eq!(
+        burst(&mut partition, at(1000), 20),
+        5,
+        "and half of the rate"
+    );
+    assert_eq!(burst(&mut partition, at(2000), 20), 10);
+}
+
+#[test]
+fn waits_are_rounded_up_to_the_nanosecond() {
+    let window = Window::requests(3, ns(10)).counting(Counting::Bucket { depth: 1 });
+    let mut partition = Partition::new(Limits::unlimited().window(window));
+    assert!(partition.arrive(ns(0), Ask::default()).is_ok());
+    assert_eq!(partition.wait(ns(0), Ask::default()), Some(ns(4)));
+}
+
+#[test]
 fn time_never_goes_back() {
-    let mut partition = Partition::new(Limits::unlimited().per_second(1));
+    let mut partition = Partition::new(Limits::unlimited().per_second(1).fixed());
     assert_eq!(burst(&mut partition, at(5000), 1), 1);
     assert_eq!(burst(&mut partition, at(0), 1), 0);
     assert_eq!(burst(&mut partition, at(6000), 1), 1);
