@@ -6,6 +6,7 @@ use crate::server::Server;
 
 /// Paces an hour of virtual time against servers that count in different ways.
 #[derive(Clone, Debug, Parser)]
+#[allow(clippy::struct_excessive_bools, reason = "a command line has switches")]
 #[command(name = "pacing")]
 pub struct Args {
     /// Servers of the table, as A,B,foreign; all by default
@@ -50,5 +51,43 @@ impl Args {
             return &Server::ALL;
         }
         &self.server
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(std::iter::once("pacing").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn without_flags_all_servers_are_asked_for() {
+        let args = parse("").unwrap();
+        assert!(args.asks_for_servers());
+        assert_eq!(args.servers(), Server::ALL);
+    }
+
+    #[test]
+    fn servers_come_in_the_order_given() {
+        let args = parse("--server B,foreign,a").unwrap();
+        assert_eq!(args.servers(), [Server::B, Server::Foreign, Server::A]);
+    }
+
+    #[test]
+    fn another_table_is_instead_of_the_servers_unless_both_are_named() {
+        for flag in ["--tokens", "--fairness", "--keys"] {
+            assert!(!parse(flag).unwrap().asks_for_servers(), "{flag}");
+        }
+        assert!(parse("--tokens --server A").unwrap().asks_for_servers());
+        assert!(parse("--keys --chart a.svg").unwrap().asks_for_servers());
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        for line in ["--server Z", "--seeds 0", "--speed"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
     }
 }

@@ -15,10 +15,10 @@ use crate::client::Client;
 use crate::row::Row;
 use crate::server::Server;
 
-const WIDTH: u32 = 1_280;
-const PANEL: u32 = 300;
-const HEAD: u32 = 76;
-const LINE: u32 = 18;
+const WIDTH: i32 = 1_280;
+const PANEL: i32 = 300;
+const HEAD: i32 = 76;
+const LINE: i32 = 18;
 
 /// Where the panels' axes begin.
 const LEFT: i32 = 80;
@@ -36,8 +36,8 @@ pub(crate) fn draw(path: &Path, rows: &[Row]) -> Result<(), BoxError> {
         .into_iter()
         .filter(|server| rows.iter().any(|row| row.server == server.name()))
         .collect();
-    let foot = LINE * (servers.len() as u32).div_ceil(2) + 24;
-    let root = SVGBackend::new(path, (WIDTH, HEAD + 2 * PANEL + foot)).into_drawing_area();
+    let foot = LINE * count(servers.len().div_ceil(2)) + 24;
+    let root = SVGBackend::new(path, pixels(WIDTH, HEAD + 2 * PANEL + foot)).into_drawing_area();
     root.fill(&plotters::style::WHITE)?;
 
     let (head, rest) = root.split_vertically(HEAD);
@@ -76,7 +76,7 @@ fn legend(area: &Area<'_>) -> Result<(), BoxError> {
             colour(client).filled(),
         ))?;
         area.draw(&Text::new(client.name(), (x + 18, y - 1), text(14.0)))?;
-        x += 40 + 8 * client.name().len() as i32;
+        x += 40 + 8 * count(client.name().len());
     }
     Ok(())
 }
@@ -142,8 +142,8 @@ fn name<'a>(
 fn explain(area: &Area<'_>, servers: &[Server]) -> Result<(), BoxError> {
     let rows = servers.len().div_ceil(2);
     for (index, server) in servers.iter().enumerate() {
-        let x = LEFT + (index / rows) as i32 * (WIDTH as i32 / 2 - 40);
-        let y = (LINE as usize * (index % rows)) as i32 + 4;
+        let x = LEFT + count(index / rows) * (WIDTH / 2 - 40);
+        let y = LINE * count(index % rows) + 4;
         let words = format!("{}: {}", server.name(), server.about());
         area.draw(&Text::new(words, (x, y), text(13.0)))?;
     }
@@ -172,5 +172,13 @@ fn text(size: f64) -> TextStyle<'static> {
     ("sans-serif", size)
         .into_font()
         .color(&INK)
-        .into_text_style(&(WIDTH, PANEL))
+        .into_text_style(&pixels(WIDTH, PANEL))
+}
+
+fn count(things: usize) -> i32 {
+    i32::try_from(things).unwrap_or(i32::MAX)
+}
+
+fn pixels(width: i32, height: i32) -> (u32, u32) {
+    (width.unsigned_abs(), height.unsigned_abs())
 }

@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_tenant_with_most_of_the_traffic_waits_for_itself() {
-        let length = Duration::from_secs(40 * 60);
+        let length = Duration::from_secs(15 * 60);
         let rows: Vec<_> = rows(1, length).collect::<Result<_, _>>().unwrap();
         let [fifo, fair] = &rows[..] else {
             panic!("two rows")

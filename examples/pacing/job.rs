@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Uri};
 use http_body_util::Full;
-use throttle_signal::Tenant;
+use throttle_signal::{StartBy, Tenant};
 use tokio::time::Instant;
 
 use crate::draw::{Draw, LogNormal};
@@ -48,6 +48,8 @@ pub(crate) struct Job {
     pub(crate) tenant: usize,
     /// Whose it is, as the client is told.
     pub(crate) mark: Option<Tenant>,
+    /// When it is too late to send it.
+    pub(crate) start_by: Option<Instant>,
     pub(crate) prompt: u64,
     pub(crate) max_tokens: u64,
     pub(crate) answer: u64,
@@ -82,6 +84,7 @@ impl Job {
             born,
             tenant: 0,
             mark: None,
+            start_by: None,
             prompt,
             max_tokens,
             answer,
@@ -115,6 +118,9 @@ impl Job {
         request.headers_mut().insert(CONTENT_TYPE, json);
         if let Some(tenant) = &self.mark {
             request.extensions_mut().insert(tenant.clone());
+        }
+        if let Some(at) = self.start_by {
+            request.extensions_mut().insert(StartBy(at));
         }
         request.extensions_mut().insert(self.clone());
         request

@@ -11,6 +11,7 @@
     reason = "a simulation's quantities are far below 2⁵² and not negative"
 )]
 
+mod accounts;
 mod args;
 mod caller;
 mod chart;
@@ -18,6 +19,7 @@ mod client;
 mod draw;
 mod fairness;
 mod job;
+mod keys;
 mod network;
 mod row;
 mod run;
@@ -46,23 +48,30 @@ const HOUR: Duration = Duration::from_secs(3_600);
 ///
 /// `out` or the chart cannot be written.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<(), BoxError> {
+    run_for(args, HOUR, out)
+}
+
+/// As [`run`], with hours of any length.
+fn run_for(args: &Args, hour: Duration, out: &mut impl Write) -> Result<(), BoxError> {
     let seeds = args.seeds.into();
     if args.tokens {
-        show(args, out, Row::HEAD, tokens::rows(seeds, HOUR))?;
+        show(args, out, Row::HEAD, tokens::rows(seeds, hour))?;
     }
     if args.fairness {
-        let rows = fairness::rows(seeds, 4 * HOUR);
+        let rows = fairness::rows(seeds, 4 * hour);
         show(args, out, fairness::Row::HEAD, rows)?;
+    }
+    if args.keys {
+        show(args, out, keys::Row::HEAD, keys::rows(seeds, 4 * hour))?;
     }
     if !args.asks_for_servers() {
         return Ok(());
     }
     let servers = args.servers().iter();
     let rows = servers.flat_map(|&server| {
-        let clients = Client::ALL
-            .into_iter()
-            .filter(move |client| client.is_for(server));
-        clients.map(move |client| table::measure(server, client, seeds, HOUR))
+        let clients = Client::ALL.into_iter();
+        let clients = clients.filter(move |client| client.is_for(server));
+        clients.map(move |client| table::measure(server, client, seeds, hour))
     });
     let rows = show(args, out, Row::HEAD, rows)?;
     if let Some(path) = &args.chart {
@@ -93,4 +102,98 @@ fn show<R: Display + Serialize>(
         shown.push(row);
     }
     Ok(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use clap::Parser;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn minute(args: &[&str]) -> String {
+        let args = args.iter().map(OsString::from);
+        let args = Args::parse_from(std::iter::once("pacing".into()).chain(args));
+        let mut out = Vec::new();
+        run_for(&args, Duration::from_secs(60), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn objects(lines: &str) -> Vec<Value> {
+        lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn json_has_a_row_a_line_with_shares_as_fractions() {
+        let rows = objects(&minute(&["--server", "C,J", "--seeds", "1", "--json"]));
+        assert_eq!(rows.len(), 7 + 8);
+        for row in &rows {
+            let keys: Vec<_> = row.as_object().unwrap().keys().collect();
+            let expected = [
+                "client",
+                "lost",
+                "refused",
+                "sends_per_success",
+                "server",
+                "utilisation",
+                "wait_p50_s",
+                "wait_p99_s",
+            ];
+            assert_eq!(keys, expected);
+            for share in ["utilisation", "refused", "lost"] {
+                assert!((0.0..=1.1).contains(&row[share].as_f64().unwrap()), "{row}");
+            }
+        }
+        for name in ["rate-limit-layer", "rate-limit-layer bursts"] {
+            assert!(rows.iter().any(|row| row["client"] == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn keys_has_a_row_a_strategy() {
+        let rows = objects(&minute(&["--keys", "--seeds", "1", "--json"]));
+        let earliest = |row: &&Value| row["client"] == "key-rotation-layer earliest-slot";
+        let row = rows.iter().find(earliest).unwrap();
+        assert!(
+            row["wait_mean_s"].is_number() && row["served"].is_number(),
+            "{row}"
+        );
+    }
+
+    #[test]
+    fn the_table_has_its_head_and_as_many_columns_as_that() {
+        let table = minute(&["--server", "D", "--seeds", "1"]);
+        let mut lines = table.lines();
+        assert!(lines.next().unwrap().starts_with("server"));
+        assert_eq!(lines.clone().count(), 7);
+        assert!(lines.all(|line| line.starts_with("D ")));
+    }
+
+    #[test]
+    fn the_chart_names_every_server_and_client_drawn() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pacing.svg");
+        minute(&[
+            "--server",
+            "A,G",
+            "--seeds",
+            "1",
+            "--chart",
+            file.to_str().unwrap(),
+        ]);
+        let svg = std::fs::read_to_string(file).unwrap();
+        for words in [
+            "<svg",
+            "rate-limit-layer bursts",
+            "A: exact sliding",
+            "G: as A, refused",
+        ] {
+            assert!(svg.contains(words), "{words}");
+        }
+    }
 }

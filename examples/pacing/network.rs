@@ -180,7 +180,7 @@ fn find<'a>(
 ) -> Option<&'a mut Partition> {
     let all = partitions.len();
     let mut partitions = partitions.iter_mut();
-    let found = partitions.find(|(credential, _)| all == 1 || Some(&*credential) == account);
+    let found = partitions.find(|partition| all == 1 || Some(&partition.0) == account);
     found.map(|(_, partition)| partition)
 }
 

@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn backing_off_collapses_where_refused_requests_count() {
-        let row = minutes(Server::G, Client::Naive, 10);
+        let row = minutes(Server::G, Client::Naive, 5);
         assert!(row.utilisation < 0.1, "{row}");
         assert!(row.lost > 0.5, "{row}");
     }
@@ -85,7 +85,7 @@ mod tests {
             Server::G,
             Server::H,
         ] {
-            let row = minutes(server, Client::Own, 10);
+            let row = minutes(server, Client::Own, 3);
             assert!(row.refused < 0.01, "{row}");
             assert!(row.lost < 1e-9, "{row}");
             assert!(row.utilisation > 0.8, "{row}");
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_fixed_guard_is_never_refused_by_minute_windows() {
-        let row = minutes(Server::J, Client::OwnFixedGuard, 10);
+        let row = minutes(Server::J, Client::OwnFixedGuard, 5);
         assert!(row.refused < 1e-9, "{row}");
         assert!(row.utilisation > 0.95, "{row}");
     }

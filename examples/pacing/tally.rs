@@ -42,6 +42,12 @@ impl Tally {
         let index = ((waits.len() - 1) as f64 * quantile) as usize;
         waits.select_nth_unstable(index).1.as_secs_f64()
     }
+
+    /// The mean wait in seconds.
+    pub(crate) fn mean_wait(&self) -> f64 {
+        let sum: Duration = self.waits.iter().map(|(_, wait)| *wait).sum();
+        sum.as_secs_f64() / self.waits.len().max(1) as f64
+    }
 }
 
 /// A share that is 0 of nothing.

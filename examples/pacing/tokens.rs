@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn reserving_as_the_provider_charges_is_hardly_refused() {
-        let rows: Vec<_> = rows(1, Duration::from_secs(300))
+        let rows: Vec<_> = rows(1, Duration::from_secs(120))
             .collect::<Result<_, _>>()
             .unwrap();
         assert_eq!(rows.len(), 15);

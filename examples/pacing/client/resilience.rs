@@ -10,13 +10,12 @@ use tower_resilience_ratelimiter::{RateLimiterConfigError, RateLimiterLayer, Win
 use crate::network::Network;
 use crate::server::Quota;
 
+type Boxed = BoxCloneSyncService<Request<Full<Bytes>>, Response<Full<Bytes>>, BoxError>;
+
 /// A limiter for each request window, set up as its documentation says for "external APIs with
 /// strict quotas": a sliding log, and backpressure so that callers wait rather than fail. It counts
 /// requests only, so tokens are left out.
-pub(super) fn over(
-    network: Network,
-    quota: Quota,
-) -> Result<BoxCloneSyncService<Request<Full<Bytes>>, Response<Full<Bytes>>, BoxError>, BoxError> {
+pub(super) fn over(network: Network, quota: Quota) -> Result<Boxed, BoxError> {
     // The inner one takes its permit first and holds it while the outer one waits. So the outer
     // one is the short window's, whose permits must be fresh.
     let minute = layer(quota.per_minute, Duration::from_secs(60))?.layer(network);

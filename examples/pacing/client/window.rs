@@ -15,12 +15,11 @@ use crate::server::Quota;
 /// Room for every worker: the buffer is there to share the limiter, not to limit.
 const BUFFER: usize = 1_024;
 
+type Boxed = BoxCloneSyncService<Request<Full<Bytes>>, Response<Full<Bytes>>, BoxError>;
+
 /// A `RateLimit` for each request window. It is not `Clone`, hence the `Buffer` that its
 /// documentation names. It counts requests only, so tokens are left out.
-pub(super) fn over(
-    network: Network,
-    quota: Quota,
-) -> BoxCloneSyncService<Request<Full<Bytes>>, Response<Full<Bytes>>, BoxError> {
+pub(super) fn over(network: Network, quota: Quota) -> Boxed {
     let limited = match quota.per_second {
         Some(limit) => {
             let second = Rate::new(limit.into(), Duration::from_secs(1));
