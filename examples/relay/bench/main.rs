@@ -1,0 +1,2 @@
+//! What the relay costs.
+fn main() {}

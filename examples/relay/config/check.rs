@@ -1,0 +1,372 @@
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use http::HeaderName;
+use key_rotation_layer::{Credential, Strategy};
+use rate_limit_layer::Quota;
+use secrecy::{ExposeSecret, SecretString};
+use serde_spanned::Spanned;
+use throttle_signal::Profile;
+
+use super::file::{self, File};
+use super::problem::Problems;
+use super::{Account, Alias, Base, Client, Config, Invalid, LISTEN, Limits, Model, Price, Provider, secret};
+
+/// Reads a text, and checks all of it before it gives up.
+pub(super) fn check(text: &str, path: &Path) -> Result<Config, Invalid> {
+    let mut problems = Problems::new(text);
+    let file: File = match toml::from_str(text) {
+        Ok(file) => file,
+        Err(error) => {
+            match error.span() {
+                Some(span) => problems.at(&span, error.message()),
+                None => problems.overall(error.message()),
+            }
+            return Err(problems.fail(path));
+        }
+    };
+    let mut check = Check {
+        problems,
+        path,
+        names: HashSet::new(),
+    };
+    let config = check.file(file);
+    check.problems.settle(config, path)
+}
+
+struct Check<'a> {
+    problems: Problems<'a>,
+    path: &'a Path,
+    /// What has a name already, and what it is.
+    names: HashSet<(&'static str, String)>,
+}
+
+impl Check<'_> {
+    fn file(&mut self, file: File) -> Config {
+        let listen = self.parsed(file.listen.as_ref(), "an address such as `127.0.0.1:8080`");
+        let log = self.parsed(file.log.as_ref(), "one of `error`, `warn`, `info`, `debug`");
+        let limits = self.limits(&file.limits);
+        let mut providers: Vec<_> = file
+            .provider
+            .into_iter()
+            .map(|provider| self.provider(provider.into_inner()))
+            .collect();
+        let places: BTreeMap<String, usize> = names(&providers, |provider| &provider.name);
+        for account in file.account {
+            self.account(account.into_inner(), &places, &mut providers);
+        }
+        for provider in &providers {
+            if provider.accounts.is_empty() {
+                let name = &provider.name;
+                self.problems
+                    .overall(format!("the provider `{name}` has no account"));
+            }
+        }
+        let models: Vec<_> = file
+            .model
+            .into_iter()
+            .map(|model| self.model(model.into_inner(), &places))
+            .collect();
+        let model_places = names(&models, |model| &model.name);
+        let aliases: Vec<_> = file
+            .alias
+            .into_iter()
+            .map(|alias| self.alias(alias.into_inner(), &model_places))
+            .collect();
+        if models.is_empty() {
+            self.problems.overall("there is no `[[model]]`");
+        }
+        if file.client.is_empty() {
+            self.problems
+                .overall("there is no `[[client]]`, so nobody could ask");
+        }
+        let mut known: Vec<SecretString> = Vec::new();
+        let mut clients = Vec::new();
+        for client in file.client {
+            clients.push(self.client(client.into_inner(), &mut known));
+        }
+        Config {
+            listen: listen.unwrap_or(LISTEN),
+            workers: self.positive(file.workers.as_ref(), "workers"),
+            log: log.unwrap_or(tracing::Level::INFO),
+            deadline: self.duration(file.deadline.as_ref(), 600),
+            max_wait: self.duration(file.max_wait.as_ref(), 120),
+            limits,
+            providers,
+            models,
+            aliases,
+            clients,
+        }
+    }
+
+    fn limits(&mut self, given: &file::Limits) -> Limits {
+        let usual = Limits::default();
+        if let Some(head) = given.head.as_ref().filter(|head| *head.get_ref() < 8 << 10) {
+            self.problems
+                .at(&head.span(), "`head` is less than 8192 bytes");
+        }
+        Limits {
+            body: self.positive(given.body.as_ref(), "body").unwrap_or(usual.body),
+            head: given.head.as_ref().map_or(usual.head, |head| *head.get_ref()),
+            head_within: self.duration(given.head_within.as_ref(), usual.head_within.as_secs()),
+            body_within: self.duration(given.body_within.as_ref(), usual.body_within.as_secs()),
+            unread: self.duration(given.unread.as_ref(), usual.unread.as_secs()),
+            connections: self
+                .positive(given.connections.as_ref(), "connections")
+                .unwrap_or(usual.connections),
+            drain: self.duration(given.drain.as_ref(), usual.drain.as_secs()),
+        }
+    }
+
+    fn provider(&mut self, given: file::Provider) -> Provider {
+        let base = Base::parse(given.base_url.get_ref().trim()).unwrap_or_else(|wrong| {
+            self.problems.at(&given.base_url.span(), wrong);
+            Base::nowhere()
+        });
+        let profile = given.profile.and_then(|name| {
+            let found = Profile::named(name.get_ref());
+            if found.is_none() {
+                let known: Vec<_> = Profile::names().collect();
+                let known = known.join("`, `");
+                let message = format!("no profile is named `{}`; known are `{known}`", name.get_ref());
+                self.problems.at(&name.span(), message);
+            }
+            found
+        });
+        let strategy = match given.strategy.as_ref().map(|name| name.get_ref().as_str()) {
+            None | Some("earliest_slot") => Strategy::earliest_slot(),
+            Some("round_robin") => Strategy::round_robin(),
+            Some("weighted") => Strategy::weighted(),
+            Some("least_recently_used") => Strategy::least_recently_used(),
+            Some("fill_first") => Strategy::fill_first(),
+            Some("sticky") => Strategy::sticky(Duration::from_secs(2)),
+            Some(other) => {
+                let span = given.strategy.as_ref().map_or(0..0, Spanned::span);
+                let known = "`earliest_slot`, `round_robin`, `weighted`, `least_recently_used`, \
+                             `fill_first`, `sticky`";
+                let message = format!("no strategy is named `{other}`; known are {known}");
+                self.problems.at(&span, message);
+                Strategy::earliest_slot()
+            }
+        };
+        Provider {
+            name: self.name("provider", given.name),
+            base,
+            credential: self.credential(given.credential),
+            profile,
+            strategy,
+            accounts: Vec::new(),
+        }
+    }
+
+    fn credential(&mut self, given: Option<Spanned<file::Credential>>) -> Credential {
+        let span = given.as_ref().map_or(0..0, Spanned::span);
+        match given.map(Spanned::into_inner) {
+            None | Some(file::Credential::Bearer) => Credential::bearer(),
+            Some(file::Credential::Query(name)) => Credential::query(name),
+            Some(file::Credential::Header(name)) => {
+                if let Ok(name) = HeaderName::from_str(&name) {
+                    return Credential::header(name);
+                }
+                self.problems
+                    .at(&span, format!("`{name}` cannot be the name of a header"));
+                Credential::bearer()
+            }
+        }
+    }
+
+    fn account(
+        &mut self,
+        given: file::Account,
+        places: &BTreeMap<String, usize>,
+        providers: &mut [Provider],
+    ) {
+        let account = Account {
+            name: self.name("account", given.name),
+            keys: self.keys(&given.keys),
+            weight: self.positive(given.weight.as_ref(), "weight").unwrap_or(1),
+        };
+        if let Some(place) = self.place(&given.provider, "provider", places) {
+            providers[place].accounts.push(account);
+        }
+    }
+
+    fn model(&mut self, given: file::Model, places: &BTreeMap<String, usize>) -> Model {
+        let provider = self.place(&given.provider, "provider", places);
+        let price = given.price.map_or(Price::default(), |price| Price {
+            input: self.price(&price.input),
+            output: self.price(&price.output),
+        });
+        let quota = self.quota(&given.quota);
+        let first_byte = given.first_byte.is_some();
+        let name = self.name("model", given.name);
+        Model {
+            upstream: given.upstream.map_or_else(|| name.clone(), Spanned::into_inner),
+            name,
+            provider: provider.unwrap_or(0),
+            quota,
+            price,
+            context: given.context,
+            first_byte: first_byte.then(|| self.duration(given.first_byte.as_ref(), 0)),
+        }
+    }
+
+    fn quota(&mut self, given: &file::Quota) -> Quota {
+        let mut quota = Quota::new();
+        for (limit, name, set) in [
+            (&given.rps, "rps", Quota::requests_per_second as fn(_, _) -> _),
+            (&given.rpm, "rpm", Quota::requests_per_minute),
+            (&given.rpd, "rpd", Quota::requests_per_day),
+            (&given.tps, "tps", Quota::tokens_per_second),
+            (&given.tpm, "tpm", Quota::tokens_per_minute),
+            (&given.tpd, "tpd", Quota::tokens_per_day),
+        ] {
+            if let Some(most) = self.positive(limit.as_ref(), name) {
+                quota = set(quota, most);
+            }
+        }
+        if let Some(most) = self.positive(given.concurrent.as_ref(), "concurrent") {
+            quota = quota.concurrent(u32::try_from(most).unwrap_or(u32::MAX));
+        }
+        if given.bursts { quota.allow_bursts() } else { quota }
+    }
+
+    fn alias(&mut self, given: file::Alias, places: &BTreeMap<String, usize>) -> Alias {
+        if given.chain.get_ref().is_empty() {
+            self.problems
+                .at(&given.chain.span(), "a chain needs at least one model");
+        }
+        let chain = given.chain.into_inner();
+        let chain = chain
+            .iter()
+            .filter_map(|name| self.place(name, "model", places))
+            .collect();
+        Alias {
+            name: self.name("model", given.name),
+            chain,
+            patience: self.duration(given.patience.as_ref(), 2),
+        }
+    }
+
+    fn client(&mut self, given: file::Client, known: &mut Vec<SecretString>) -> Client {
+        let keys = self.keys(&given.keys);
+        for key in &keys {
+            if known.iter().any(|other| other.expose_secret() == key.expose_secret()) {
+                let message = "this key opens for another client, too, or stands here twice";
+                self.problems.at(&given.keys.span(), message);
+            }
+            known.push(key.clone());
+        }
+        for name in &given.models {
+            if !self.names.contains(&("model", name.get_ref().clone())) {
+                let message = format!("no model and no alias is named `{}`", name.get_ref());
+                self.problems.at(&name.span(), message);
+            }
+        }
+        let name = self.name("client", given.name);
+        Client {
+            keys,
+            tenant: given.tenant.unwrap_or_else(|| name.clone()),
+            name,
+            weight: self.positive(given.weight.as_ref(), "weight").unwrap_or(1).min(100),
+            priority: given.priority,
+            models: given.models.into_iter().map(Spanned::into_inner).collect(),
+            rpm: self.positive(given.rpm.as_ref(), "rpm"),
+            concurrent: self.positive(given.concurrent.as_ref(), "concurrent"),
+        }
+    }
+
+    fn keys(&mut self, given: &Spanned<Vec<Spanned<String>>>) -> Vec<SecretString> {
+        if given.get_ref().is_empty() {
+            self.problems.at(&given.span(), "at least one key is needed");
+        }
+        let mut keys = Vec::new();
+        for key in given.get_ref() {
+            match secret::look_up(key.get_ref(), self.path) {
+                Ok(key) => keys.push(key),
+                Err(wrong) => self.problems.at(&key.span(), wrong),
+            }
+        }
+        keys
+    }
+
+    fn name(&mut self, what: &'static str, given: Spanned<String>) -> String {
+        let span = given.span();
+        let name = given.into_inner();
+        if name.is_empty() || name.chars().any(char::is_control) {
+            self.problems.at(&span, format!("this is no name for a {what}"));
+        }
+        if !self.names.insert((what, name.clone())) {
+            self.problems
+                .at(&span, format!("another {what} is named `{name}`, too"));
+        }
+        name
+    }
+
+    fn place(
+        &mut self,
+        name: &Spanned<String>,
+        what: &str,
+        places: &BTreeMap<String, usize>,
+    ) -> Option<usize> {
+        let place = places.get(name.get_ref()).copied();
+        if place.is_none() {
+            let message = format!("no {what} is named `{}`", name.get_ref());
+            self.problems.at(&name.span(), message);
+        }
+        place
+    }
+
+    fn price(&mut self, given: &Spanned<f64>) -> f64 {
+        if !given.get_ref().is_finite() || *given.get_ref() < 0.0 {
+            self.problems.at(&given.span(), "a price cannot be negative");
+        }
+        *given.get_ref()
+    }
+
+    fn positive<T: Copy + Default + PartialEq>(
+        &mut self,
+        given: Option<&Spanned<T>>,
+        name: &str,
+    ) -> Option<T> {
+        let given = given?;
+        if *given.get_ref() == T::default() {
+            self.problems
+                .at(&given.span(), format!("`{name}` must be at least 1"));
+        }
+        Some(*given.get_ref())
+    }
+
+    fn duration(&mut self, given: Option<&Spanned<String>>, usual: u64) -> Duration {
+        let usual = Duration::from_secs(usual);
+        let Some(given) = given else { return usual };
+        match humantime::parse_duration(given.get_ref()) {
+            Ok(duration) if !duration.is_zero() => duration,
+            _ => {
+                self.wrong(&given.span(), "a length of time such as `500ms` or `2m 30s`");
+                usual
+            }
+        }
+    }
+
+    fn parsed<T: FromStr>(&mut self, given: Option<&Spanned<String>>, expected: &str) -> Option<T> {
+        let given = given?;
+        let parsed = given.get_ref().parse().ok();
+        if parsed.is_none() {
+            self.wrong(&given.span(), expected);
+        }
+        parsed
+    }
+
+    fn wrong(&mut self, span: &Range<usize>, expected: &str) {
+        self.problems.at(span, format!("this should be {expected}"));
+    }
+}
+
+fn names<T>(items: &[T], name: impl Fn(&T) -> &String) -> BTreeMap<String, usize> {
+    let names = items.iter().map(|item| name(item).clone());
+    names.zip(0..).collect()
+}
