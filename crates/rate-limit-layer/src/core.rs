@@ -44,6 +44,7 @@ pub(crate) struct Core {
 pub(crate) struct Reservation {
     pub(crate) at: u64,
     pub(crate) cost: Cost,
+    charging: Charging,
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -54,7 +55,7 @@ impl Core {
             windows: plan
                 .bounds
                 .iter()
-                .map(|bound| Window::new(bound, plan.settings.cautious_start))
+                .map(|bound| Window::new(0, bound, plan.settings.cautious_start))
                 .collect(),
             bounds: Arc::clone(&plan.bounds),
             control: Control::new(plan.settings.guard),
@@ -175,7 +176,8 @@ impl Core {
     pub(crate) fn reserve(&mut self, now: u64, cost: Cost) -> Reservation {
         let now = self.clock(now);
         self.in_flight = self.in_flight.saturating_add(1);
-        let (sent, later) = self.parts(cost);
+        let charging = self.plan.quota.charged();
+        let (sent, later) = parts(cost, charging);
         let pace = self.ramp.pace(now);
         for (window, bound) in self.windows.iter_mut().zip(&*self.bounds) {
             window.add(now, sent.of(bound.unit), pace, bound);
@@ -183,7 +185,11 @@ impl Core {
                 window.hold(now, later.of(bound.unit), pace, bound);
             }
         }
-        Reservation { at: now, cost }
+        Reservation {
+            at: now,
+            cost,
+            charging,
+        }
     }
 
     /// Gives everything back: the request was not sent.
@@ -193,7 +199,7 @@ impl Core {
 
     /// Ends a request that was sent and used `actual`.
     pub(crate) fn settle(&mut self, now: u64, reservation: &Reservation, actual: Cost) {
-        let actual = match self.plan.quota.charged() {
+        let actual = match reservation.charging {
             Charging::MaxUpFront if actual.input > 0 || actual.output > 0 => reservation.cost,
             _ => Cost {
                 requests: reservation.cost.requests,
@@ -261,7 +267,9 @@ impl Core {
 
     /// Swaps the quota. Windows that stay keep their log: an increase takes effect at once, a cut
     /// becomes debt, and neither makes a burst.
-    pub(crate) fn set_plan(&mut self, plan: Arc<Plan>) {
+    pub(crate) fn set_plan(&mut self, now: u64, plan: Arc<Plan>) {
+        // A moment later, so that what was sent before is told from what is sent from now on.
+        let now = self.clock(now.saturating_add(1).max(self.now.saturating_add(1)));
         let old = std::mem::replace(&mut self.plan, plan);
         let mut kept: Vec<_> = old
             .limits()
@@ -275,7 +283,7 @@ impl Core {
                     old.unit() == limit.unit() && old.window() == limit.window()
                 });
                 same.map_or_else(
-                    || Window::new(bound, true),
+                    || Window::new(now, bound, true),
                     |index| kept.swap_remove(index).1,
                 )
             })
@@ -310,30 +318,22 @@ impl Core {
     fn end(&mut self, now: u64, reservation: &Reservation, actual: Cost) {
         let now = self.clock(now);
         self.in_flight = self.in_flight.saturating_sub(1);
-        let (sent, later) = self.parts(reservation.cost);
-        let (used, used_later) = self.parts(actual);
+        let (sent, later) = parts(reservation.cost, reservation.charging);
+        let (used, used_later) = parts(actual, reservation.charging);
         for (window, bound) in self.windows.iter_mut().zip(&*self.bounds) {
             let unit = bound.unit;
             if sent.of(unit) != used.of(unit) {
                 window.correct(now, reservation.at, sent.of(unit), used.of(unit), bound);
             }
             if later.of(unit) != 0 || used_later.of(unit) != 0 {
-                window.release(now, later.of(unit), used_later.of(unit), bound);
+                window.release(
+                    now,
+                    reservation.at,
+                    later.of(unit),
+                    used_later.of(unit),
+                    bound,
+                );
             }
-        }
-    }
-
-    /// What is charged when the request is sent, and what when the answer is complete.
-    fn parts(&self, cost: Cost) -> (Cost, Cost) {
-        match self.plan.quota.charged() {
-            Charging::PostPaid => (
-                Cost { output: 0, ..cost },
-                Cost {
-                    output: cost.output,
-                    ..Cost::default()
-                },
-            ),
-            _ => (cost, Cost::default()),
         }
     }
 
@@ -378,5 +378,19 @@ impl Core {
     fn clock(&mut self, now: u64) -> u64 {
         self.now = self.now.max(now);
         self.now
+    }
+}
+
+/// What is charged when the request is sent, and what when the answer is complete.
+fn parts(cost: Cost, charging: Charging) -> (Cost, Cost) {
+    match charging {
+        Charging::PostPaid => {
+            let later = Cost {
+                output: cost.output,
+                ..Cost::default()
+            };
+            (Cost { output: 0, ..cost }, later)
+        }
+        Charging::MaxUpFront | Charging::MaxThenRefund => (cost, Cost::default()),
     }
 }

@@ -93,6 +93,8 @@ mod future;
 mod layer;
 mod limiter;
 mod num;
+#[cfg(test)]
+mod oracle;
 mod partition;
 mod plan;
 mod queue;

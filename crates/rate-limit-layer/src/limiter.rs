@@ -113,7 +113,7 @@ impl Limiter {
         for partition in self.shared.partitions.all() {
             if partition.model.as_deref() == Some(&*model) {
                 partition.with(|state, now, wakes| {
-                    state.core.set_plan(Arc::clone(&plan));
+                    state.core.set_plan(now, Arc::clone(&plan));
                     state.changed(now, wakes);
                 });
             }

@@ -207,9 +207,11 @@ impl Queue {
 
     /// Sets aside one who did not come; others pass.
     pub(crate) fn stall(&mut self, id: usize) {
-        self.leave(id);
         if let Some(waiting) = self.get_mut(id) {
-            waiting.standing = Standing::Stalled;
+            if waiting.standing == Standing::InLine {
+                waiting.standing = Standing::Stalled;
+                self.leave(id);
+            }
         }
     }
 

@@ -192,12 +192,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     /// Sends for so many seconds, ten a second times the scale; returns the mean scale.
-    fn run(
-        scale: &mut Scale,
-        from: u64,
-        seconds: u64,
-        mut refuses: impl FnMut(f32) -> bool,
-    ) -> f64 {
+    fn run(scale: &mut Scale, from: u64, seconds: u64, mut server: impl FnMut(f32) -> bool) -> f64 {
         let (mut now, until) = (from * SECOND, (from + seconds) * SECOND);
         let (mut sum, mut time) = (0.0, 0.0);
         while now < until {
@@ -205,7 +200,7 @@ mod tests {
             now += gap;
             sum += f64::from(scale.value()) * num::float(gap);
             time += num::float(gap);
-            let refused = refuses(scale.value());
+            let refused = server(scale.value());
             scale.learn(now, now, refused);
         }
         sum / time

@@ -78,6 +78,9 @@ pub(crate) struct Asking<'a> {
 /// How long one who was offered a slot has to be polled, in nanoseconds.
 const GRACE: u64 = 2_000_000;
 
+/// How long the driver may sleep on with nobody left to drive, in nanoseconds.
+const LINGER: u64 = 1_000_000_000;
+
 /// The time of something that depends on answers in flight.
 const UNKNOWN: u64 = u64::MAX;
 
@@ -253,17 +256,22 @@ impl State {
     /// Looks after the queue once something changed. The driver is woken only to look earlier than
     /// it would.
     pub(crate) fn changed(&mut self, now: u64, wakes: &mut Wakes) {
-        if self.queue.len() == 0 {
-            return;
-        }
-        let Some(next) = self.tick(now, wakes) else {
+        let next = if self.queue.len() == 0 {
+            None
+        } else {
+            self.tick(now, wakes)
+        };
+        let Driving::Driver { armed, waker } = &mut self.driver else {
             return;
         };
-        if let Driving::Driver { armed, waker } = &mut self.driver {
-            if next < *armed {
+        match next {
+            Some(next) if next < *armed => {
                 *armed = next;
                 wakes.push(waker.take());
             }
+            // With nobody left it is to end; if that is soon by itself, someone may come until then.
+            None if *armed > now.saturating_add(LINGER) => wakes.push(waker.take()),
+            _ => {}
         }
     }
 

@@ -21,6 +21,9 @@ pub(crate) struct Window {
 
     /// When the bucket is full again (GCRA's theoretical arrival time).
     full_at: u64,
+
+    /// When it began to count. Of what was sent before it knows nothing.
+    began: u64,
 }
 
 /// What was sent up to `at` and since the entry before it.
@@ -82,9 +85,10 @@ impl Bound {
 }
 
 impl Window {
-    /// An empty window, with a full bucket or, at a `cautious` start, an empty one.
-    pub(crate) fn new(bound: &Bound, cautious: bool) -> Self {
-        let full_at = if cautious {
+    /// A window that begins to count at `now`, with a full bucket or, at a `cautious` start, an empty
+    /// one.
+    pub(crate) fn new(now: u64, bound: &Bound, cautious: bool) -> Self {
+        let filling = if cautious {
             num::times(bound.burst.saturating_sub(1), bound.each)
         } else {
             0
@@ -93,7 +97,8 @@ impl Window {
             log: VecDeque::new(),
             used: 0,
             held: 0,
-            full_at,
+            full_at: now.saturating_add(filling),
+            began: now,
         }
     }
 
@@ -151,8 +156,9 @@ impl Window {
         }
     }
 
-    /// Ends a hold: `cost` was held, `actual` was used, by `now`.
-    pub(crate) fn release(&mut self, now: u64, cost: u64, actual: u64, bound: &Bound) {
+    /// Ends a hold that began at `at`: `cost` was held, `actual` was used, by `now`.
+    pub(crate) fn release(&mut self, now: u64, at: u64, cost: u64, actual: u64, bound: &Bound) {
+        let cost = if at < self.began { 0 } else { cost };
         self.held = self.held.saturating_sub(cost);
         self.owe(now, cost, actual, bound);
         self.log(now, actual, bound);
@@ -161,6 +167,9 @@ impl Window {
     /// Corrects what was added at `at`: it was `cost` and is `actual`. What has left the window
     /// by now is not called back.
     pub(crate) fn correct(&mut self, now: u64, at: u64, cost: u64, actual: u64, bound: &Bound) {
+        if at < self.began {
+            return;
+        }
         self.expire(now, bound.span);
         self.owe(now, cost, actual, bound);
         let found = self.log.partition_point(|entry| entry.at < at);

@@ -1,0 +1,412 @@
+//! The whole of a partition against a brute-force count, under random interleavings.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Wake, Waker};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use throttle_signal::{Kind, Priority, Wait};
+
+use crate::control::Guard;
+use crate::core::{Core, Reservation};
+use crate::plan::{Plan, Settings};
+use crate::state::{Admission, Asking, Claim, State};
+use crate::wakes::Wakes;
+use crate::{Charging, Cost, Limit, Quota, Unit};
+
+const MS: u64 = 1_000_000;
+const GUARD: u64 = 20 * MS;
+
+/// What may happen next. Numbers choose among those that are there.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Ask {
+        cost: Cost,
+        start_by: Option<u64>,
+        priority: i32,
+        polled: bool,
+    },
+    Pass(u64),
+    Cancel(usize),
+    Stall(usize),
+    Resume(usize),
+    Settle(usize, Cost),
+    Refund(usize),
+    Refuse(usize, Kind, Option<u64>),
+    SetQuota(usize),
+    Pause(bool),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let cost = || (0..400_u64, 0..200_u64).prop_map(|(input, output)| Cost::tokens(input, output));
+    let kind = prop_oneof![
+        Just(Kind::RequestRate),
+        Just(Kind::TokenRate),
+        Just(Kind::Burst)
+    ];
+    let ask = (
+        cost(),
+        proptest::option::of(0..5_000 * MS),
+        -1..2,
+        prop::bool::weighted(0.9),
+    );
+    let step = prop_oneof![
+        8 => ask.prop_map(|(cost, start_by, priority, polled)| Step::Ask { cost, start_by, priority, polled }),
+        6 => (0..900 * MS).prop_map(Step::Pass),
+        1 => (0..9_usize).prop_map(Step::Cancel),
+        1 => (0..9_usize).prop_map(Step::Stall),
+        1 => (0..9_usize).prop_map(Step::Resume),
+        4 => (0..9_usize, cost()).prop_map(|(which, actual)| Step::Settle(which, actual)),
+        1 => (0..9_usize).prop_map(Step::Refund),
+        1 => (0..9_usize, kind, proptest::option::of(0..900 * MS)).prop_map(|(which, kind, wait)| Step::Refuse(which, kind, wait)),
+        1 => (0..3_usize).prop_map(Step::SetQuota),
+        1 => any::<bool>().prop_map(Step::Pause),
+    ];
+    proptest::collection::vec(step, 1..120)
+}
+
+fn quotas(bursts: bool) -> [Quota; 3] {
+    let base = Quota::new().charging(Charging::MaxThenRefund);
+    let base = if bursts { base.allow_bursts() } else { base };
+    [
+        base.requests_per_second(5)
+            .requests_per_minute(40)
+            .tokens_per_second(900)
+            .tokens_per_minute(9_000),
+        base.requests_per_second(2)
+            .requests_per_minute(20)
+            .tokens_per_minute(3_000)
+            .concurrent(3),
+        base.requests_per_minute(60)
+            .limit(Unit::InputTokens, 600, Duration::from_secs(1)),
+    ]
+}
+
+fn plan(quota: Quota) -> Arc<Plan> {
+    let guard = Guard::Fixed(Duration::from_nanos(GUARD));
+    Arc::new(Plan::new(
+        quota,
+        Settings {
+            guard,
+            observe_only: false,
+            cautious_start: false,
+        },
+    ))
+}
+
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+struct One {
+    id: usize,
+    flag: Arc<Flag>,
+    stalled: bool,
+    asked: (Cost, Option<u64>),
+}
+
+/// The world around a partition, and what it has seen.
+struct World {
+    state: State,
+    now: u64,
+    waiting: Vec<One>,
+    sent: Vec<Reservation>,
+
+    /// All that was ever sent, and what it counts as by now.
+    all: Vec<(u64, Cost)>,
+    driver: Option<(u64, Arc<Flag>)>,
+    quota: Quota,
+
+    /// How much of `all` each limit was not there to see.
+    unseen: Vec<usize>,
+}
+
+impl World {
+    fn new(quota: Quota) -> Self {
+        let state = State::new(Core::new(plan(quota)));
+        Self {
+            state,
+            now: 1,
+            waiting: Vec::new(),
+            sent: Vec::new(),
+            all: Vec::new(),
+            driver: None,
+            unseen: vec![0; quota.limits().len()],
+            quota,
+        }
+    }
+
+    fn act(&mut self, act: impl FnOnce(&mut State, u64, &mut Wakes)) {
+        let mut wakes = Wakes::default();
+        act(&mut self.state, self.now, &mut wakes);
+        wakes.wake();
+    }
+
+    /// Checks a request that was admitted now against everything sent before.
+    fn admitted(&mut self, reservation: Reservation) {
+        assert_eq!(reservation.at, self.now);
+        for (limit, unseen) in self.quota.limits().iter().zip(&self.unseen) {
+            let cost = reservation.cost.of(limit.unit());
+            let used = self.used(limit, *unseen);
+            // One that is larger than the window has it to itself.
+            assert!(
+                used + cost <= limit.most() || used == 0 || cost == 0,
+                "{used} + {cost} in {limit:?}"
+            );
+        }
+        if let Some(most) = self.quota.max_concurrent() {
+            assert!(
+                self.sent.len() < most.get() as usize,
+                "{} in flight",
+                self.sent.len()
+            );
+        }
+        self.sent.push(reservation);
+        self.all.push((reservation.at, reservation.cost));
+    }
+
+    fn used(&self, limit: &Limit, unseen: usize) -> u64 {
+        // Merging entries may make them count longer by a thousandth, never shorter.
+        let counts = |at: &u64| at + limit.nanos() + GUARD > self.now;
+        let seen = self.all[unseen..].iter().filter(|(at, _)| counts(at));
+        seen.map(|(_, cost)| cost.of(limit.unit())).sum()
+    }
+
+    fn count_as(&mut self, reservation: &Reservation, actual: Cost) {
+        let at = self
+            .all
+            .iter()
+            .position(|(at, cost)| (*at, *cost) == (reservation.at, reservation.cost));
+        self.all[at.unwrap()].1 = actual;
+    }
+
+    /// Polls whoever was woken, and the driver when it is due, until nothing is left to do now.
+    fn settle_down(&mut self) {
+        loop {
+            let mut idle = true;
+            if let Some((at, flag)) = &self.driver {
+                let flag = Arc::clone(flag);
+                if flag.0.swap(false, Ordering::Relaxed) || *at <= self.now {
+                    idle = false;
+                    let waker = Waker::from(Arc::clone(&flag));
+                    let mut next = None;
+                    self.act(|state, now, wakes| next = state.drive(now, &waker, wakes));
+                    self.driver = next.map(|at| (at, flag));
+                }
+            }
+            let woken = |one: &One| !one.stalled && one.flag.0.swap(false, Ordering::Relaxed);
+            if let Some(index) = self.waiting.iter().position(woken) {
+                idle = false;
+                self.poll(index);
+            }
+            if idle {
+                return;
+            }
+        }
+    }
+
+    fn poll(&mut self, index: usize) {
+        let one = &self.waiting[index];
+        let (id, waker) = (one.id, Waker::from(Arc::clone(&one.flag)));
+        let mut claim = None;
+        self.act(|state, now, wakes| claim = Some(state.claim(now, id, &waker, wakes)));
+        match claim.unwrap() {
+            Claim::Taken(reservation) => {
+                let one = self.waiting.remove(index);
+                assert_eq!(reservation.cost, one.asked.0);
+                assert!(
+                    one.asked.1.is_none_or(|start_by| start_by >= self.now),
+                    "sent too late: {:?} at {}",
+                    one.asked,
+                    self.now
+                );
+                self.admitted(reservation);
+            }
+            Claim::HandedBack { .. } => {
+                let one = self.waiting.remove(index);
+                assert!(one.asked.1.is_some(), "handed back without having a time");
+            }
+            Claim::Pending { drive } => {
+                if drive {
+                    self.driver = Some((0, Arc::default()));
+                }
+            }
+        }
+    }
+
+    /// Lets time pass, in steps no longer than the driver's.
+    fn pass(&mut self, time: u64) {
+        let until = self.now + time;
+        self.settle_down();
+        while let Some((at, _)) = self.driver.as_ref().filter(|(at, _)| *at <= until) {
+            self.now = self.now.max(*at);
+            self.settle_down();
+        }
+        self.now = until;
+        self.settle_down();
+    }
+
+    fn ask(&mut self, asking: &Asking<'_>, polled: bool) {
+        let (cost, start_by) = (asking.cost, asking.start_by);
+        match self.state.ask(self.now, asking) {
+            Admission::Now(reservation) => self.admitted(reservation),
+            Admission::Queued(id) => {
+                let flag = Arc::new(Flag(AtomicBool::new(polled)));
+                let asked = (cost, start_by);
+                self.waiting.push(One {
+                    id,
+                    flag,
+                    stalled: !polled,
+                    asked,
+                });
+            }
+            Admission::TooLate(_) => assert!(start_by.is_some()),
+            Admission::Never(unit) => {
+                let mut of_unit = self
+                    .quota
+                    .limits()
+                    .iter()
+                    .filter(|limit| limit.unit() == unit);
+                assert!(of_unit.all(|limit| limit.most() < cost.of(unit)));
+            }
+            Admission::Closed(_) => panic!("nothing closes it here"),
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Ask {
+                cost,
+                start_by,
+                priority,
+                polled,
+            } => {
+                let start_by = start_by.map(|after| self.now + after);
+                let priority = Priority(priority);
+                let asking = Asking {
+                    cost,
+                    arrived: self.now,
+                    start_by,
+                    priority,
+                    tenant: None,
+                };
+                self.ask(&asking, polled);
+            }
+            Step::Pass(time) => self.pass(time),
+            Step::Cancel(which) if !self.waiting.is_empty() => {
+                let one = self.waiting.remove(which % self.waiting.len());
+                self.act(|state, now, wakes| state.cancel(now, one.id, wakes));
+            }
+            Step::Stall(which) if !self.waiting.is_empty() => {
+                let which = which % self.waiting.len();
+                self.waiting[which].stalled = true;
+            }
+            Step::Resume(which) if !self.waiting.is_empty() => {
+                let which = which % self.waiting.len();
+                self.waiting[which].stalled = false;
+                self.poll(which);
+            }
+            Step::Settle(which, actual) if !self.sent.is_empty() => {
+                let sent = self.sent.remove(which % self.sent.len());
+                // An upstream that gives back never charges more than it did at first.
+                let actual = Cost {
+                    input: actual.input.min(sent.cost.input),
+                    output: actual.output.min(sent.cost.output),
+                    ..sent.cost
+                };
+                self.count_as(&sent, actual);
+                self.act(|state, now, wakes| state.settle(now, &sent, actual, wakes));
+            }
+            Step::Refund(which) if !self.sent.is_empty() => {
+                let sent = self.sent.remove(which % self.sent.len());
+                self.count_as(&sent, Cost::default());
+                self.act(|state, now, wakes| state.refund(now, &sent, wakes));
+            }
+            Step::Refuse(which, kind, wait) if !self.sent.is_empty() => {
+                let sent = self.sent.remove(which % self.sent.len());
+                let actual = Cost {
+                    requests: sent.cost.requests,
+                    ..Cost::default()
+                };
+                self.count_as(&sent, actual);
+                let wait = wait.map_or(Wait::Unknown, |wait| {
+                    Wait::Stated(Duration::from_nanos(wait))
+                });
+                self.act(|state, now, wakes| {
+                    state.refused(now, &sent, kind, wait, wakes);
+                    state.settle(now, &sent, actual, wakes);
+                });
+            }
+            Step::SetQuota(which) => {
+                let old = self.quota;
+                self.quota = quotas(old.burst() >= 1.0)[which];
+                let unseen = |limit: &Limit| {
+                    let same =
+                        |old: &Limit| (old.unit(), old.window()) == (limit.unit(), limit.window());
+                    let kept = old.limits().iter().position(same);
+                    kept.map_or(self.all.len(), |kept| self.unseen[kept])
+                };
+                self.unseen = self.quota.limits().iter().map(unseen).collect();
+                let plan = plan(self.quota);
+                self.act(|state, now, wakes| {
+                    state.core.set_plan(now, plan);
+                    state.changed(now, wakes);
+                });
+                self.now += 1;
+            }
+            Step::Pause(paused) => {
+                self.act(|state, now, wakes| state.set_paused(now, paused, wakes));
+            }
+            _ => {}
+        }
+        self.settle_down();
+    }
+
+    /// Ends everything well, and looks for what is left.
+    fn finish(mut self) {
+        self.act(|state, now, wakes| state.set_paused(now, false, wakes));
+        for one in &mut self.waiting {
+            one.stalled = false;
+            one.flag.0.store(true, Ordering::Relaxed);
+        }
+        for _ in 0..400 {
+            self.pass(2_000 * MS);
+            for sent in std::mem::take(&mut self.sent) {
+                self.act(|state, now, wakes| state.settle(now, &sent, sent.cost, wakes));
+            }
+        }
+        let fits = |one: &One| self.state.core.never_fits(&one.asked.0).is_none();
+        assert_eq!(
+            self.waiting.iter().filter(|one| fits(one)).count(),
+            0,
+            "lost waiters"
+        );
+        for one in std::mem::take(&mut self.waiting) {
+            self.act(|state, now, wakes| state.cancel(now, one.id, wakes));
+        }
+        self.pass(700_000 * MS);
+        assert_eq!(self.state.queue.len(), 0);
+        assert_eq!(self.state.core.in_flight(), 0);
+        assert!(self.state.core.is_idle(self.now), "{:?}", self.state.core);
+        assert!(self.driver.is_none(), "the driver has not ended");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_window_is_exceeded_no_waiter_lost_and_nothing_leaked(bursts: bool, first in 0..3_usize, steps in steps()) {
+        let mut world = World::new(quotas(bursts)[first]);
+        for step in steps {
+            world.step(step);
+        }
+        world.finish();
+    }
+}
