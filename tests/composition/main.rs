@@ -9,6 +9,7 @@ mod grpc;
 mod hyper;
 mod layers;
 mod neighbours;
+mod openai;
 mod reqwest;
 mod studio;
 mod tonic;

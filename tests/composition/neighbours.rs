@@ -15,47 +15,78 @@ use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 
 use crate::hyper::{answers, client};
-use crate::layers::stack;
+use crate::layers::{falling_back, limiter, pacing, retrying, rotating, stack};
 use crate::studio::{chat, studio};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-#[tokio::test]
-async fn tower_http_outside() {
-    let studio = studio(0.2).await;
-    let service = ServiceBuilder::new()
-        .layer(TraceLayer::new(SharedClassifier::new(
-            StatusInRangeAsFailures::new(400..=599),
-        )))
-        .layer(SetSensitiveHeadersLayer::new([http::header::AUTHORIZATION]))
-        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-        .layer(PropagateRequestIdLayer::x_request_id())
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::GATEWAY_TIMEOUT,
-            MINUTE,
-        ))
-        .service(stack().service(client()));
-    answers(service, (0..10).map(|_| chat(&studio)).collect()).await;
+/// With tower-http's layers outside of `$ours`.
+macro_rules! outside {
+    ($ours:expr) => {
+        ServiceBuilder::new()
+            .layer(TraceLayer::new(SharedClassifier::new(
+                StatusInRangeAsFailures::new(400..=599),
+            )))
+            .layer(SetSensitiveHeadersLayer::new([http::header::AUTHORIZATION]))
+            .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+            .layer(PropagateRequestIdLayer::x_request_id())
+            .layer(TimeoutLayer::with_status_code(
+                StatusCode::GATEWAY_TIMEOUT,
+                MINUTE,
+            ))
+            .layer($ours)
+            .service(client())
+    };
+}
+
+/// With tower-http's layers inside of `$ours`, and one permit that a request must not hold while it
+/// waits.
+macro_rules! inside {
+    ($ours:expr) => {
+        ServiceBuilder::new()
+            .layer($ours)
+            .layer(TraceLayer::new_for_http())
+            .layer(SetRequestHeaderLayer::overriding(
+                HeaderName::from_static("x-layer"),
+                HeaderValue::from_static("inside"),
+            ))
+            .layer(TimeoutLayer::with_status_code(
+                StatusCode::GATEWAY_TIMEOUT,
+                MINUTE,
+            ))
+            // tower-http's timeout asks for a body that can be empty, which hyper's cannot.
+            .layer(MapResponseBodyLayer::new(Body::new))
+            .layer(ConcurrencyLimitLayer::new(1))
+            .service(client())
+    };
 }
 
 #[tokio::test]
-async fn tower_http_inside() {
+async fn each_layer_alone_inside_of_theirs() {
+    let studio = studio(0.0).await;
+    let chats = || vec![chat(&studio), chat(&studio)];
+    answers(outside!(pacing(&limiter())), chats()).await;
+    answers(outside!(rotating(None)), chats()).await;
+    answers(outside!(retrying()), chats()).await;
+    answers(outside!(falling_back()), chats()).await;
+}
+
+#[tokio::test]
+async fn each_layer_alone_outside_of_theirs() {
+    let studio = studio(0.0).await;
+    let chats = || vec![chat(&studio), chat(&studio)];
+    answers(inside!(pacing(&limiter())), chats()).await;
+    answers(inside!(rotating(None)), chats()).await;
+    answers(inside!(retrying()), chats()).await;
+    answers(inside!(falling_back()), chats()).await;
+}
+
+#[tokio::test]
+async fn stacked_between_theirs() {
     let studio = studio(0.2).await;
-    let service = stack()
-        .layer(TraceLayer::new_for_http())
-        .layer(SetRequestHeaderLayer::overriding(
-            HeaderName::from_static("x-layer"),
-            HeaderValue::from_static("inside"),
-        ))
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::GATEWAY_TIMEOUT,
-            MINUTE,
-        ))
-        // tower-http's timeout asks for a body that can be empty, which hyper's cannot.
-        .layer(MapResponseBodyLayer::new(Body::new))
-        .layer(ConcurrencyLimitLayer::new(1)) // a retry in need of a permit it holds would never end
-        .service(client());
-    answers(service, (0..10).map(|_| chat(&studio)).collect()).await;
+    let chats = || (0..10).map(|_| chat(&studio)).collect();
+    answers(outside!(stack()), chats()).await;
+    answers(inside!(stack()), chats()).await;
 }
 
 #[tokio::test]
