@@ -61,34 +61,44 @@ async fn refusing(
     Response::new(Body::from(format!("{body} {key}")))
 }
 
+/// Sends through `$layer` on a router, and on a route; the handler refuses `$refuse` first requests.
+macro_rules! sent {
+    ($layer:expr, $refuse:expr) => {{
+        // The body of axum can be sent once; `ReplayLayer` outside ours makes it one that can be sent
+        // again, and `IntoBodyLayer` inside makes it axum's again.
+        let layer = ServiceBuilder::new()
+            .layer(ReplayLayer::new(CAP))
+            .layer($layer)
+            .layer(IntoBodyLayer::new(Body::new));
+        let seen = || Refusing(Arc::new(AtomicU32::new(1 - $refuse)));
+        let router = Router::new().route("/", post(refusing)).layer(layer.clone());
+        let router = send(serve(router.with_state(seen())).await).await;
+        let route = Router::new().route("/", post(refusing).layer(layer));
+        let route = send(serve(route.with_state(seen())).await).await;
+        [router, route]
+    }};
+}
+
 #[tokio::test]
-async fn each_layer_alone_on_a_router() {
-    // The body of axum can be sent once; `ReplayLayer` outside ours makes it one that can be sent
-    // again, and `IntoBodyLayer` inside makes it axum's again.
-    macro_rules! sent {
-        ($layer:expr) => {{
-            let layer = ServiceBuilder::new()
-                .layer(ReplayLayer::new(CAP))
-                .layer($layer)
-                .layer(IntoBodyLayer::new(Body::new));
-            let seen = Refusing(Arc::new(AtomicU32::new(1)));
-            let router = Router::new()
-                .route("/", post(refusing))
-                .layer(layer)
-                .with_state(seen);
-            send(serve(router).await).await
-        }};
+async fn each_layer_alone_on_a_router_and_on_a_route() {
+    let (plain, keyed) = ("hello -", "hello Bearer sk-a1");
+    let answered =
+        |text: &'static str| [(StatusCode::OK, text.into()), (StatusCode::OK, text.into())];
+    assert_eq!(sent!(pacing(&limiter()), 0), answered(plain));
+    let [router, route] = sent!(rotating(None), 0);
+    assert_eq!(router, (StatusCode::OK, keyed.into()));
+    assert_eq!(route.0, StatusCode::OK);
+    assert_ne!(route.1, plain);
+    assert_eq!(sent!(retrying(), 0), answered(plain));
+    assert_eq!(sent!(falling_back(), 0), answered(plain));
+}
+
+#[tokio::test]
+async fn stacked_on_a_router_and_on_a_route() {
+    for (status, body) in sent!(stack().into_inner(), 1) {
+        assert_eq!(status, StatusCode::OK);
+        assert!(body.starts_with(b"hello Bearer sk-"), "{body:?}");
     }
-    assert_eq!(
-        sent!(pacing(&limiter())),
-        (StatusCode::OK, "hello -".into())
-    );
-    assert_eq!(
-        sent!(rotating(None)),
-        (StatusCode::OK, "hello Bearer sk-a1".into())
-    );
-    assert_eq!(sent!(retrying()), (StatusCode::OK, "hello -".into()));
-    assert_eq!(sent!(falling_back()), (StatusCode::OK, "hello -".into()));
 }
 
 #[tokio::test]
@@ -121,19 +131,6 @@ async fn a_handler_that_refuses_is_asked_again_per_router_and_per_route() {
         send(format!("{url}/plain")).await.0,
         StatusCode::TOO_MANY_REQUESTS
     );
-}
-
-#[tokio::test]
-async fn stacked_on_a_router() {
-    let layers = ServiceBuilder::new()
-        .layer(ReplayLayer::new(CAP))
-        .layer(stack().into_inner())
-        .layer(IntoBodyLayer::new(Body::new));
-    let seen = Refusing::default();
-    let router = Router::new().route("/", post(refusing)).layer(layers);
-    let (status, body) = send(serve(router.with_state(seen)).await).await;
-    assert_eq!(status, StatusCode::OK);
-    assert!(body.starts_with(b"hello Bearer sk-"));
 }
 
 /// axum applies a layer to each route, and again for each connection.
