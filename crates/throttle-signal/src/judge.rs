@@ -59,7 +59,10 @@ pub(crate) fn judge(profile: &Profile, case: Case<'_>) -> Option<Throttle> {
 
     let now = date(case.headers).or_else(|| case.clock.map(|clock| clock()));
     let matcher = profile.matcher();
-    let found = matcher.find(evidence.texts.iter().map(AsRef::as_ref));
+    let found = matcher.find(
+        evidence.codes.iter().map(AsRef::as_ref),
+        evidence.texts.iter().map(AsRef::as_ref),
+    );
     let figures = Figures::read(&found, &evidence.texts, now);
     let exhausted = Exhausted::read(case.headers, &evidence, now);
     let stated = stated(&case, grpc.as_ref(), &evidence, &figures, &exhausted, now);
@@ -68,13 +71,13 @@ pub(crate) fn judge(profile: &Profile, case: Case<'_>) -> Option<Throttle> {
         case: &case,
         status,
         inside,
-        evidence: &evidence,
         stated,
     };
     let rules = profile.rules();
-    let (_, rule) = (0..)
-        .zip(rules)
-        .find(|(number, rule)| hearing.applies(rule) && matcher.holds(*number, &found))?;
+    let number = matcher.first(&found, |number| {
+        rules.get(number).is_some_and(|rule| hearing.applies(rule))
+    })?;
+    let rule = rules.get(number)?;
     let (mut kind, scope) = rule.verdict?;
     if rule.unsure {
         kind = exhausted.kind.or(figures.over()).unwrap_or(kind);
@@ -117,24 +120,16 @@ struct Hearing<'a> {
     status: u16,
     // The error came inside a success.
     inside: bool,
-    evidence: &'a Evidence<'a>,
     stated: Option<Duration>,
 }
 
 impl Hearing<'_> {
-    /// Whether all conditions but those on the texts hold.
+    /// Whether the conditions that are not on the body hold.
     fn applies(&self, rule: &Rule) -> bool {
-        let Self { case, evidence, .. } = self;
+        let Self { case, .. } = self;
         let status = rule.status.is_empty()
             || rule.status.contains(&self.status)
             || (self.inside && self.status < 400 && rule.looks_inside());
-        let code = || {
-            rule.code.is_empty()
-                || rule
-                    .code
-                    .iter()
-                    .any(|pattern| evidence.codes.iter().any(|code| fits(pattern, code)))
-        };
         let header = || {
             rule.header.is_none_or(|(name, prefix)| {
                 case.headers
@@ -151,7 +146,7 @@ impl Hearing<'_> {
         let wait = rule
             .wait_under
             .is_none_or(|most| self.stated.is_some_and(|wait| wait < most));
-        status && wait && code() && header() && model()
+        status && wait && header() && model()
     }
 }
 

@@ -60,9 +60,38 @@ pub(crate) fn generic() -> Profile {
     GENERIC.clone()
 }
 
+/// The built-in profiles by the hash of the last two labels of their hosts, sorted.
+static BY_DOMAIN: LazyLock<Vec<(u64, usize)>> = LazyLock::new(|| {
+    let domains = tables().enumerate();
+    let mut domains: Vec<_> = domains
+        .flat_map(|(number, table)| table.hosts.iter().map(move |host| (domain(host), number)))
+        .collect();
+    domains.sort_unstable();
+    domains
+});
+
 /// The built-in profile for a host, the generic one for strangers.
 pub(crate) fn for_host(host: &str) -> &'static Profile {
-    ALL.iter()
+    let domain = domain(host);
+    let from = BY_DOMAIN.partition_point(|(one, _)| *one < domain);
+    BY_DOMAIN
+        .get(from..)
+        .unwrap_or_default()
+        .iter()
+        .take_while(|(one, _)| *one == domain)
+        .filter_map(|(_, number)| ALL.get(*number))
         .find(|profile| profile.is_for(host))
         .unwrap_or(&GENERIC)
+}
+
+/// A hash of a host's last two labels, in lower case (FNV-1a, backwards).
+fn domain(host: &str) -> u64 {
+    let mut dots = 0;
+    let last_two = host.bytes().rev().take_while(|byte| {
+        dots += u8::from(*byte == b'.');
+        dots < 2
+    });
+    last_two.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3)
+    })
 }
