@@ -6,7 +6,6 @@ mod file;
 mod problem;
 mod secret;
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -146,15 +145,6 @@ impl Config {
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let aliases = self.aliases.iter().map(|alias| alias.name.as_str());
         aliases.chain(self.models.iter().map(|model| model.name.as_str()))
-    }
-
-    /// The prices, by provider and what the provider calls the model.
-    pub(crate) fn prices(&self) -> BTreeMap<(usize, &str), Price> {
-        let price = |model: &'_ Model| model.price;
-        self.models
-            .iter()
-            .map(|model| ((model.provider, model.upstream.as_str()), price(model)))
-            .collect()
     }
 }
 

@@ -1,13 +1,37 @@
-//! A relay: one base URL and one key, every account behind it.
+//! A relay for rate-limited LLM APIs: one base URL and one key, every account behind it.
+//!
+//! Any client of OpenAI's API uses it with two settings changed. Behind them are the layers, once for
+//! each provider, and a chain of models in front of those:
+//!
+//! ```text
+//! axum → fallback → retry-429 → key-rotation → rate-limit → hyper-util's client
+//! ```
 
+mod answer;
+mod app;
 mod args;
+mod command;
 mod config;
+mod demo;
+mod dispatch;
 mod endpoint;
+mod gate;
+mod line;
+mod metrics;
+mod record;
+mod refusal;
+mod relay;
+mod reload;
+mod routes;
+mod running;
+mod server;
+mod setup;
+mod status;
+mod upstream;
+mod usage;
+mod watch;
+mod worker;
 
 pub use self::args::Args;
-
-/// Runs.
-#[must_use]
-pub fn run(_: &Args) -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
-}
+pub use self::command::run;
+pub use self::running::Relay;

@@ -33,7 +33,9 @@ impl Base {
         if authority.as_str().contains('@') {
             return Err(format!("a URL is no place for a password; {like}"));
         }
-        let path = parts.path_and_query.unwrap_or(PathAndQuery::from_static("/"));
+        let path = parts
+            .path_and_query
+            .unwrap_or(PathAndQuery::from_static("/"));
         if path.query().is_some() {
             return Err(format!("the URL holds a query; {like}"));
         }
@@ -94,7 +96,10 @@ mod tests {
     #[test]
     fn an_endpoint_follows_the_base() {
         for (given, chat) in [
-            ("https://h/compatible-mode/v1", "https://h/compatible-mode/v1/chat/completions"),
+            (
+                "https://h/compatible-mode/v1",
+                "https://h/compatible-mode/v1/chat/completions",
+            ),
             ("https://h/v1/", "https://h/v1/chat/completions"),
             ("http://127.0.0.1:1", "http://127.0.0.1:1/chat/completions"),
         ] {
@@ -109,7 +114,14 @@ mod tests {
 
     #[test]
     fn says_what_is_wrong_with_a_base_url() {
-        for given in ["", "h h", "/v1", "ftp://h/", "http://u:p@h/", "http://h/?a=1"] {
+        for given in [
+            "",
+            "h h",
+            "/v1",
+            "ftp://h/",
+            "http://u:p@h/",
+            "http://h/?a=1",
+        ] {
             assert!(Base::parse(given).is_err(), "{given}");
         }
     }

@@ -13,7 +13,9 @@ use throttle_signal::Profile;
 
 use super::file::{self, File};
 use super::problem::Problems;
-use super::{Account, Alias, Base, Client, Config, Invalid, LISTEN, Limits, Model, Price, Provider, secret};
+use super::{
+    Account, Alias, Base, Client, Config, Invalid, LISTEN, Limits, Model, Price, Provider, secret,
+};
 
 /// Reads a text, and checks all of it before it gives up.
 pub(super) fn check(text: &str, path: &Path) -> Result<Config, Invalid> {
@@ -109,8 +111,13 @@ impl Check<'_> {
                 .at(&head.span(), "`head` is less than 8192 bytes");
         }
         Limits {
-            body: self.positive(given.body.as_ref(), "body").unwrap_or(usual.body),
-            head: given.head.as_ref().map_or(usual.head, |head| *head.get_ref()),
+            body: self
+                .positive(given.body.as_ref(), "body")
+                .unwrap_or(usual.body),
+            head: given
+                .head
+                .as_ref()
+                .map_or(usual.head, |head| *head.get_ref()),
             head_within: self.duration(given.head_within.as_ref(), usual.head_within.as_secs()),
             body_within: self.duration(given.body_within.as_ref(), usual.body_within.as_secs()),
             unread: self.duration(given.unread.as_ref(), usual.unread.as_secs()),
@@ -131,7 +138,10 @@ impl Check<'_> {
             if found.is_none() {
                 let known: Vec<_> = Profile::names().collect();
                 let known = known.join("`, `");
-                let message = format!("no profile is named `{}`; known are `{known}`", name.get_ref());
+                let message = format!(
+                    "no profile is named `{}`; known are `{known}`",
+                    name.get_ref()
+                );
                 self.problems.at(&name.span(), message);
             }
             found
@@ -204,7 +214,9 @@ impl Check<'_> {
         let first_byte = given.first_byte.is_some();
         let name = self.name("model", given.name);
         Model {
-            upstream: given.upstream.map_or_else(|| name.clone(), Spanned::into_inner),
+            upstream: given
+                .upstream
+                .map_or_else(|| name.clone(), Spanned::into_inner),
             name,
             provider: provider.unwrap_or(0),
             quota,
@@ -217,7 +229,11 @@ impl Check<'_> {
     fn quota(&mut self, given: &file::Quota) -> Quota {
         let mut quota = Quota::new();
         for (limit, name, set) in [
-            (&given.rps, "rps", Quota::requests_per_second as fn(_, _) -> _),
+            (
+                &given.rps,
+                "rps",
+                Quota::requests_per_second as fn(_, _) -> _,
+            ),
             (&given.rpm, "rpm", Quota::requests_per_minute),
             (&given.rpd, "rpd", Quota::requests_per_day),
             (&given.tps, "tps", Quota::tokens_per_second),
@@ -231,7 +247,11 @@ impl Check<'_> {
         if let Some(most) = self.positive(given.concurrent.as_ref(), "concurrent") {
             quota = quota.concurrent(u32::try_from(most).unwrap_or(u32::MAX));
         }
-        if given.bursts { quota.allow_bursts() } else { quota }
+        if given.bursts {
+            quota.allow_bursts()
+        } else {
+            quota
+        }
     }
 
     fn alias(&mut self, given: file::Alias, places: &BTreeMap<String, usize>) -> Alias {
@@ -254,7 +274,10 @@ impl Check<'_> {
     fn client(&mut self, given: file::Client, known: &mut Vec<SecretString>) -> Client {
         let keys = self.keys(&given.keys);
         for key in &keys {
-            if known.iter().any(|other| other.expose_secret() == key.expose_secret()) {
+            if known
+                .iter()
+                .any(|other| other.expose_secret() == key.expose_secret())
+            {
                 let message = "this key opens for another client, too, or stands here twice";
                 self.problems.at(&given.keys.span(), message);
             }
@@ -271,7 +294,10 @@ impl Check<'_> {
             keys,
             tenant: given.tenant.unwrap_or_else(|| name.clone()),
             name,
-            weight: self.positive(given.weight.as_ref(), "weight").unwrap_or(1).min(100),
+            weight: self
+                .positive(given.weight.as_ref(), "weight")
+                .unwrap_or(1)
+                .min(100),
             priority: given.priority,
             models: given.models.into_iter().map(Spanned::into_inner).collect(),
             rpm: self.positive(given.rpm.as_ref(), "rpm"),
@@ -281,7 +307,8 @@ impl Check<'_> {
 
     fn keys(&mut self, given: &Spanned<Vec<Spanned<String>>>) -> Vec<SecretString> {
         if given.get_ref().is_empty() {
-            self.problems.at(&given.span(), "at least one key is needed");
+            self.problems
+                .at(&given.span(), "at least one key is needed");
         }
         let mut keys = Vec::new();
         for key in given.get_ref() {
@@ -297,7 +324,8 @@ impl Check<'_> {
         let span = given.span();
         let name = given.into_inner();
         if name.is_empty() || name.chars().any(char::is_control) {
-            self.problems.at(&span, format!("this is no name for a {what}"));
+            self.problems
+                .at(&span, format!("this is no name for a {what}"));
         }
         if !self.names.insert((what, name.clone())) {
             self.problems
@@ -322,7 +350,8 @@ impl Check<'_> {
 
     fn price(&mut self, given: &Spanned<f64>) -> f64 {
         if !given.get_ref().is_finite() || *given.get_ref() < 0.0 {
-            self.problems.at(&given.span(), "a price cannot be negative");
+            self.problems
+                .at(&given.span(), "a price cannot be negative");
         }
         *given.get_ref()
     }
@@ -346,7 +375,10 @@ impl Check<'_> {
         match humantime::parse_duration(given.get_ref()) {
             Ok(duration) if !duration.is_zero() => duration,
             _ => {
-                self.wrong(&given.span(), "a length of time such as `500ms` or `2m 30s`");
+                self.wrong(
+                    &given.span(),
+                    "a length of time such as `500ms` or `2m 30s`",
+                );
                 usual
             }
         }

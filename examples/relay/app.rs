@@ -1,0 +1,108 @@
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use http::header::{CONTENT_TYPE, HeaderMap};
+use http::{HeaderValue, Request, Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::endpoint::Endpoint;
+use crate::record::Record;
+use crate::refusal::Refusal;
+use crate::relay::{refuse, relay};
+use crate::status;
+use crate::worker::Worker;
+
+/// Everything that is served.
+pub(crate) fn router(worker: Arc<Worker>) -> Router {
+    let mut router = Router::new();
+    for endpoint in Endpoint::ALL {
+        let handler = async move |State(worker): State<Arc<Worker>>, request: Request<Body>| {
+            relay(worker, endpoint, request).await
+        };
+        router = router.route(&format!("/v1/{}", endpoint.path()), post(handler));
+    }
+    router
+        .route("/v1/models", get(models))
+        .route("/v1/models/{*model}", get(model))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/status.json", get(status))
+        .fallback(unknown)
+        .method_not_allowed_fallback(unknown)
+        .with_state(worker)
+}
+
+async fn models(State(worker): State<Arc<Worker>>, headers: HeaderMap) -> Response<Body> {
+    let setup = &worker.routes().setup;
+    let client = match setup.gate.open(&headers) {
+        Ok(client) => client,
+        Err(refusal) => return turn_away(&worker, &headers, &refusal),
+    };
+    let names = setup.config.names().filter(|name| client.may_use(name));
+    let data: Vec<_> = names.map(|name| described(name, setup.created)).collect();
+    answer_json(&json!({"object": "list", "data": data}))
+}
+
+async fn model(
+    State(worker): State<Arc<Worker>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let setup = &worker.routes().setup;
+    match setup.gate.open(&headers) {
+        Ok(client) if setup.config.names().any(|known| known == name) && client.may_use(&name) => {
+            answer_json(&described(&name, setup.created))
+        }
+        Ok(_) => turn_away(&worker, &headers, &Refusal::UnknownModel(name)),
+        Err(refusal) => turn_away(&worker, &headers, &refusal),
+    }
+}
+
+async fn ready(State(worker): State<Arc<Worker>>) -> (StatusCode, &'static str) {
+    if worker.is_ending() {
+        (StatusCode::SERVICE_UNAVAILABLE, "ending\n")
+    } else if status::is_any_account_in(&worker.routes().setup) {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "no account can be used\n")
+    }
+}
+
+async fn metrics(State(worker): State<Arc<Worker>>) -> Response<Body> {
+    status::measure(&worker.routes().setup, worker.metrics());
+    let text = worker.metrics().encode();
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    with_type(Body::from(text), kind)
+}
+
+async fn status(State(worker): State<Arc<Worker>>) -> Response<Body> {
+    answer_json(&status::show(&worker.routes().setup))
+}
+
+async fn unknown(State(worker): State<Arc<Worker>>, headers: HeaderMap) -> Response<Body> {
+    turn_away(&worker, &headers, &Refusal::UnknownPath)
+}
+
+fn turn_away(worker: &Worker, headers: &HeaderMap, refusal: &Refusal) -> Response<Body> {
+    let id = worker.request_id(headers);
+    refuse(Record::begin(worker.metrics(), id, "other"), refusal)
+}
+
+fn described(name: &str, created: u64) -> Value {
+    json!({"id": name, "object": "model", "created": created, "owned_by": "relay"})
+}
+
+fn answer_json(value: &Value) -> Response<Body> {
+    with_type(Body::from(value.to_string()), "application/json")
+}
+
+fn with_type(body: Body, kind: &'static str) -> Response<Body> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}

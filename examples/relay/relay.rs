@@ -1,0 +1,197 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST,
+    HeaderMap, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use http::request::Parts;
+use http::{HeaderName, Request, Response};
+use http_body::Body as _;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use serde::de::IgnoredAny;
+use throttle_signal::{Classified, Deadline, Priority, RequestFacts, StartBy, Trail};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::answer::{Answer, REQUEST_ID, tell};
+use crate::dispatch::Asked;
+use crate::endpoint::Endpoint;
+use crate::gate::Client;
+use crate::record::Record;
+use crate::refusal::Refusal;
+use crate::routes::{Route, Routes};
+use crate::worker::Worker;
+
+/// What concerns the connection of the caller, or is its secret, and goes no further. Encodings are
+/// not asked for, so that the usage of an answer can be read.
+const WITHHELD: [HeaderName; 14] = [
+    ACCEPT_ENCODING,
+    AUTHORIZATION,
+    CONNECTION,
+    CONTENT_LENGTH,
+    COOKIE,
+    EXPECT,
+    HOST,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("keep-alive"),
+    crate::dispatch::PLACE,
+];
+
+/// Answers one request for a model.
+pub(crate) async fn relay(
+    worker: Arc<Worker>,
+    endpoint: Endpoint,
+    request: Request<Body>,
+) -> Response<Body> {
+    let (mut head, body) = request.into_parts();
+    let id = worker.request_id(&head.headers);
+    let mut record = Record::begin(worker.metrics(), id, endpoint.path());
+    let routes = worker.routes();
+    match answer(&routes, endpoint, &mut head, body, &mut record).await {
+        Ok((mut response, trail)) => {
+            tell(&mut response, &trail, header(&record.id));
+            record.answered(response.status(), &trail, &routes.setup);
+            response.map(|body| Body::new(Answer::new(body, record)))
+        }
+        Err(refusal) => refuse(record, &refusal),
+    }
+}
+
+/// Answers what the relay itself refuses.
+pub(crate) fn refuse(record: Record, refusal: &Refusal) -> Response<Body> {
+    let mut response = refusal.response();
+    response
+        .headers_mut()
+        .insert(REQUEST_ID, header(&record.id));
+    record.refused(response.status(), refusal.code());
+    response.map(Body::from)
+}
+
+type Answered = (Response<crate::routes::AnswerBody>, Trail);
+
+async fn answer(
+    routes: &Routes,
+    endpoint: Endpoint,
+    head: &mut Parts,
+    body: Body,
+    record: &mut Record,
+) -> Result<Answered, Refusal> {
+    let config = &routes.setup.config;
+    let client = routes.setup.gate.open(&head.headers)?;
+    let place = client.admit()?;
+    record.client(&client.name, place);
+    let body = read(body, config.limits.body, config.limits.body_within).await?;
+
+    let start = record.arrived();
+    let deadline = start + deadline(&head.headers, config.deadline);
+    let start_by = start + config.max_wait;
+    let request = request(head, endpoint, body, client, (deadline, start_by));
+    let (request, facts) = gather(request, start);
+    let Some(model) = facts.model() else {
+        return Err(no_model(request.body()));
+    };
+    let route = routes
+        .find(model)
+        .ok_or_else(|| Refusal::UnknownModel(model.to_string()))?;
+    if !client.may_use(model) {
+        return Err(Refusal::NotForThisKey(model.to_string()));
+    }
+    record.model(model);
+
+    let answer = timeout_at(deadline, routes.send(route, request)).await;
+    let mut response = match answer {
+        Ok(Ok(response)) => response,
+        Ok(Err(broken)) if broken.is_unsent() => {
+            return Err(Refusal::Unreachable(broken.to_string()));
+        }
+        Ok(Err(broken)) => return Err(Refusal::Broken(broken.to_string())),
+        Err(_) => return Err(Refusal::TooLate(deadline - start)),
+    };
+    let mut trail = Trail::take(response.extensions_mut());
+    if matches!(route, Route::Direct(_)) {
+        trail.model.get_or_insert_with(|| Arc::clone(model));
+    }
+    if trail.account.is_none() {
+        let throttle = Classified::throttle(response.extensions());
+        trail.account = throttle.and_then(|throttle| throttle.account().cloned());
+    }
+    Ok((response, trail))
+}
+
+/// Reads a body whole.
+async fn read(body: Body, most: usize, within: Duration) -> Result<Bytes, Refusal> {
+    if body.size_hint().lower() > most as u64 {
+        return Err(Refusal::TooLarge(most));
+    }
+    let whole = timeout(within, Limited::new(body, most).collect()).await;
+    match whole {
+        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(most)),
+        Ok(Err(_)) => Err(Refusal::Unread),
+        Err(_) => Err(Refusal::TooSlow),
+    }
+}
+
+/// The request as it goes upstream, but for its URL and key.
+fn request(
+    head: &mut Parts,
+    endpoint: Endpoint,
+    body: Bytes,
+    client: &Client,
+    (deadline, start_by): (Instant, Instant),
+) -> Request<Full<Bytes>> {
+    let mut headers = std::mem::take(&mut head.headers);
+    for name in &WITHHELD {
+        headers.remove(name);
+    }
+    headers
+        .entry(CONTENT_TYPE)
+        .or_insert(HeaderValue::from_static("application/json"));
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = http::Method::POST;
+    *request.headers_mut() = headers;
+    let extensions = request.extensions_mut();
+    extensions.insert(Deadline(deadline));
+    extensions.insert(StartBy(start_by));
+    extensions.insert(client.tenant().clone());
+    extensions.insert(Priority(client.priority));
+    extensions.insert(Asked {
+        endpoint,
+        query: head.uri.query().map(Into::into),
+    });
+    request
+}
+
+fn gather(mut request: Request<Full<Bytes>>, now: Instant) -> (Request<Full<Bytes>>, RequestFacts) {
+    let facts = RequestFacts::ensure(&mut request, now);
+    (request, facts)
+}
+
+/// Why no model was found in a body.
+fn no_model(body: &Full<Bytes>) -> Refusal {
+    let body = replay_body::Replay::bytes(body).unwrap_or_default();
+    match serde_json::from_slice::<IgnoredAny>(&body) {
+        Err(error) => Refusal::BadJson(error),
+        Ok(_) => Refusal::NoModel,
+    }
+}
+
+/// How long the caller waits, as the clients of OpenAI say, or as is usual here.
+fn deadline(headers: &HeaderMap, usual: Duration) -> Duration {
+    let said = ["x-stainless-read-timeout", "x-stainless-timeout"]
+        .iter()
+        .find_map(|name| headers.get(*name)?.to_str().ok()?.parse().ok());
+    let said = said.and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok());
+    said.filter(|said| !said.is_zero())
+        .map_or(usual, |said| said.min(usual))
+}
+
+fn header(id: &str) -> HeaderValue {
+    HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("-"))
+}

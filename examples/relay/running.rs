@@ -1,0 +1,172 @@
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::UNIX_EPOCH;
+use std::{fmt, thread};
+
+use anyhow::{Context, Result};
+use model_studio_sim::Simulator;
+use tokio::runtime::Builder;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::Args;
+use crate::config::Config;
+use crate::demo::Demo;
+use crate::metrics::Metrics;
+use crate::reload::Reload;
+use crate::server::serve;
+use crate::setup::Setup;
+use crate::worker::Worker;
+
+/// A running relay: some threads, each with its own connections.
+///
+/// It is told to end by [`end`](Self::end), and ends with open streams cut when it is dropped.
+pub struct Relay {
+    addr: SocketAddr,
+    api_key: Option<String>,
+    simulator: Option<Simulator>,
+    metrics: Arc<Metrics>,
+    ending: watch::Sender<bool>,
+    reload: Option<mpsc::Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Relay {
+    /// Starts to serve. It must be called within a tokio runtime, in which the configuration is watched
+    /// and the simulator runs, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The configuration is wrong, or the address cannot be listened on.
+    pub async fn start(args: &Args) -> Result<Self> {
+        let (config, demo) = match &args.config {
+            Some(path) => (Config::load(path)?, None),
+            None => {
+                let demo = Demo::start().await?;
+                (demo.config, Some((demo.simulator, demo.api_key)))
+            }
+        };
+        for provider in config.providers.iter().filter(|it| it.base.exposes_keys()) {
+            let provider = &provider.name;
+            tracing::warn!(
+                provider,
+                "keys go out unencrypted; https would protect them"
+            );
+        }
+        let any = demo
+            .is_some()
+            .then(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+        let addr = args.listen.or(any).unwrap_or(config.listen);
+        let listener =
+            TcpListener::bind(addr).with_context(|| format!("cannot listen on {addr}"))?;
+        listener.set_nonblocking(true)?;
+        let addr = listener.local_addr()?;
+        let cores = || thread::available_parallelism().map_or(1, usize::from);
+        let workers = config.workers.unwrap_or_else(cores);
+        let connections = Arc::new(Semaphore::new(config.limits.connections));
+
+        let metrics = Arc::new(Metrics::new());
+        let started = seconds();
+        let setup = Arc::new(Setup::new(config, None, started)?);
+        let (setup, in_force) = watch::channel(setup);
+        let (ending, ended) = watch::channel(false);
+        let mut threads = Vec::new();
+        for number in 0..workers {
+            let listener = listener.try_clone()?;
+            let (in_force, ended) = (in_force.clone(), ended.clone());
+            let (metrics, connections) = (Arc::clone(&metrics), Arc::clone(&connections));
+            let prefix = format!("{started:x}-{:x}-{number:x}-", std::process::id());
+            let thread = thread::Builder::new().name(format!("relay-{number}"));
+            threads.push(thread.spawn(move || {
+                let runtime = match Builder::new_current_thread().enable_all().build() {
+                    Ok(runtime) => runtime,
+                    Err(error) => {
+                        tracing::error!(%error, "cannot start a thread");
+                        return;
+                    }
+                };
+                runtime.block_on(async {
+                    let worker = Arc::new(Worker::new(in_force, ended, metrics, prefix));
+                    if let Err(error) = serve(listener, worker, connections).await {
+                        tracing::error!(%error, "cannot serve");
+                    }
+                });
+            })?);
+        }
+        let reload = args.config.as_ref().map(|path| {
+            let (tell, told) = mpsc::channel(1);
+            let reload = Reload::new(path.clone(), setup, Arc::clone(&metrics));
+            tokio::spawn(reload.run(told));
+            tell
+        });
+        let (simulator, api_key) = demo.unzip();
+        Ok(Self {
+            addr,
+            api_key,
+            simulator,
+            metrics,
+            ending,
+            reload,
+            threads,
+        })
+    }
+
+    /// What a client takes as its base URL.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.addr)
+    }
+
+    /// The key of the relay that was started without a configuration.
+    #[must_use]
+    pub fn api_key(&self) -> Option<&str> {
+        self.api_key.as_deref()
+    }
+
+    /// The simulator of the relay that was started without a configuration.
+    #[must_use]
+    pub const fn simulator(&self) -> Option<&Simulator> {
+        self.simulator.as_ref()
+    }
+
+    /// What was counted so far, in the text format of Prometheus.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.metrics.encode()
+    }
+
+    /// Reads the configuration again, where there is one.
+    pub fn reload(&self) {
+        if let Some(reload) = &self.reload {
+            // If it is full, a reload is due already.
+            let _ = reload.try_send(());
+        }
+    }
+
+    /// Tells it to end: nobody else is let in, open answers are finished.
+    pub fn end(&self) {
+        self.ending.send_replace(true);
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(&mut self) {
+        for thread in std::mem::take(&mut self.threads) {
+            // A thread that panicked has ended, too.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay")
+            .field("addr", &self.addr)
+            .finish_non_exhaustive()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "read once, for people")]
+fn seconds() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
+}
