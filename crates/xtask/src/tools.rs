@@ -11,7 +11,11 @@ struct Tool {
     there: fn() -> bool,
 }
 
-const TOOLS: [Tool; 5] = [
+const TOOLS: [Tool; 6] = [
+    Tool {
+        package: "curl",
+        there: || on_path("curl"),
+    },
     Tool {
         package: "haproxy",
         there: || on_path("haproxy"),
@@ -56,7 +60,7 @@ impl Tools {
             }
         }
         let python = python()?;
-        println!("haproxy, nginx, redis-server, python3 with openai: there");
+        println!("curl, haproxy, nginx, redis-server, python3 with openai: there");
         Ok(Self { python })
     }
 

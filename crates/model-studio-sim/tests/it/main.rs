@@ -11,6 +11,7 @@ mod chat;
 mod client;
 mod embeddings;
 mod faults;
+mod history;
 mod ledger;
 mod limits;
 mod native;
