@@ -56,7 +56,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub(crate) const HEAD: &'static str = "server           client                          used %   429 %   lost %  heavy p99  others p50  others p99 s";
+    pub(crate) const HEAD: &'static str = "server             client                  used %   429 %  lost % heavy p99 s others p50 s others p99 s";
 
     fn of(client: &'static str, tallies: &[Tally], length: Duration) -> Self {
         let mean = |of: &dyn Fn(&Tally) -> f64| {
@@ -80,7 +80,7 @@ impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:<16} {:<30} {:>7.2} {:>7.2} {:>8.3} {:>10.2} {:>11.2} {:>12.2}",
+            "{:<18} {:<22} {:>7.2} {:>7.2} {:>7.3} {:>11.2} {:>12.2} {:>12.2}",
             self.server,
             self.client,
             100.0 * self.utilisation,

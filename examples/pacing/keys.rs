@@ -51,7 +51,7 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) const HEAD: &'static str =
-        "client                                      wait mean     p99 s  served %   429 %";
+        "client                                 wait mean s   p99 s served %   429 %";
 
     fn of(client: &'static str, tallies: &[Tally]) -> Self {
         let mean = |of: &dyn Fn(&Tally) -> f64| {
@@ -71,7 +71,7 @@ impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:<42} {:>10.2} {:>9.2} {:>9.2} {:>7.2}",
+            "{:<38} {:>11.2} {:>7.2} {:>8.2} {:>7.2}",
             self.client,
             self.wait_mean_s,
             self.wait_p99_s,

@@ -4,6 +4,21 @@
 //! with jitter, and a server that counts as some provider does ([`model_studio_sim`]), on tokio's
 //! paused clock. So what is measured is the service that users call, not a model of it, and the
 //! same numbers come out every time.
+//!
+//! # What makes it fair
+//!
+//! * Every client is told the provider's published quota and nothing else, and ours has one
+//!   configuration for all servers.
+//! * Chance is drawn by job and attempt, so every client meets the same sizes and delays.
+//! * Every client is set up as its documentation says. Two concessions: `governor` is given its tokens,
+//!   which the other peers cannot count; and as its own timer knows nothing of a paused clock, its
+//!   `until_ready` is written out here over its clock trait and tokio's timer.
+//!
+//! # What it is not
+//!
+//! Delays are independent; real ones come in clusters. tokio's timer ends on whole milliseconds, so
+//! every step of every client does. And no provider says exactly how it counts: that is why there are
+//! so many servers.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -51,7 +66,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), BoxError> {
     run_for(args, HOUR, out)
 }
 
-/// As [`run`], with hours of any length.
+/// As [`run()`], with hours of any length.
 fn run_for(args: &Args, hour: Duration, out: &mut impl Write) -> Result<(), BoxError> {
     let seeds = args.seeds.into();
     if args.tokens {

@@ -231,3 +231,81 @@ fn refusal(kind: RefusalKind) -> String {
     json!({ "error": { "message": message, "type": code, "param": null, "code": code } })
         .to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use throttle_signal::{Kind, Reader};
+
+    use super::*;
+    use crate::server::Server;
+
+    /// Sends so many jobs at once and returns the answers in the order of the jobs.
+    async fn answers(server: Server, jobs: u64) -> (Network, Vec<Response<Full<Bytes>>>) {
+        let workload = server.workload();
+        let network = Network::new(1, server.limits(1)).states_wait(server.states_wait());
+        let calls = (0..jobs).map(|id| {
+            let request = Job::new(&workload, 1, id, Instant::now()).request();
+            tokio::spawn(network.clone().call(request))
+        });
+        let calls: Vec<_> = calls.collect();
+        let mut answers = Vec::new();
+        for call in calls {
+            answers.push(call.await.unwrap().unwrap());
+        }
+        (network, answers)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_over_the_limit_is_refused_and_counted() {
+        let (network, answers) = answers(Server::A, 12).await;
+        let refused = |answer: &&Response<_>| answer.status() == StatusCode::TOO_MANY_REQUESTS;
+        assert_eq!(answers.iter().filter(refused).count(), 2);
+        let tally = network.take_tally();
+        assert_eq!((tally.sends, tally.admitted, tally.refused), (12, 10, 2));
+        assert_eq!(network.take_tally().sends, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_server_that_says_so_states_how_long_to_wait() {
+        for server in [Server::A, Server::H] {
+            let (_, answers) = answers(server, 12).await;
+            let mut stated = answers
+                .iter()
+                .filter_map(|answer| answer.headers().get(RETRY_AFTER));
+            match server {
+                Server::H => assert_eq!(stated.next().unwrap(), "1"),
+                _ => assert_eq!(stated.next(), None),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_reports_what_the_job_used() {
+        let (network, mut answers) = answers(Server::A, 1).await;
+        let body = answers
+            .remove(0)
+            .into_body()
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["usage"]["total_tokens"], network.take_tally().tokens);
+    }
+
+    #[test]
+    fn refusals_are_read_for_what_they_are() {
+        let read = |kind| {
+            let (status, headers) = (StatusCode::TOO_MANY_REQUESTS, http::HeaderMap::new());
+            let body = refusal(kind);
+            let host = "dashscope.aliyuncs.com";
+            let read = Reader::new().classify(host, status, &headers, body.as_bytes());
+            read.map(|throttle| throttle.kind())
+        };
+        assert_eq!(read(RefusalKind::RequestRate), Some(Kind::RequestRate));
+        assert_eq!(read(RefusalKind::TokenRate), Some(Kind::TokenRate));
+        assert_eq!(read(RefusalKind::Burst), Some(Kind::Burst));
+        assert_eq!(read(RefusalKind::InvalidKey), Some(Kind::Credential));
+    }
+}

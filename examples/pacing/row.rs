@@ -19,7 +19,7 @@ pub(crate) struct Row {
     /// Share of the jobs that were given up.
     pub(crate) lost: f64,
     pub(crate) sends_per_success: f64,
-    /// From when a job came up to a send of it.
+    /// From when a job came up to its being sent.
     pub(crate) wait_p50_s: f64,
     pub(crate) wait_p99_s: f64,
 }
@@ -56,14 +56,14 @@ impl Row {
     }
 
     /// What stands above the rows.
-    pub(crate) const HEAD: &'static str = "server           client                          used %   429 %   lost %  sends/ok   wait p50    p99 s";
+    pub(crate) const HEAD: &'static str = "server          client                               used %   429 %  lost %  sends/ok     p50 s     p99 s";
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:<16} {:<30} {:>7.2} {:>7.2} {:>8.3} {:>9.2} {:>10.2} {:>8.2}",
+            "{:<15} {:<35} {:>7.2} {:>7.2} {:>7.3} {:>9.2} {:>9.2} {:>9.2}",
             self.server,
             self.client,
             100.0 * self.utilisation,
