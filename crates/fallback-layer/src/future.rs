@@ -115,7 +115,7 @@ where
             let flow = match this.state.as_mut().project() {
                 StateProj::Choosing => {
                     this.limit.set(None);
-                    match run.next(Instant::now()) {
+                    match run.next() {
                         Step::Send(current, request) => {
                             *this.current = current;
                             Flow::Continue(State::Readying {
@@ -251,7 +251,7 @@ where
     B: Replay + From<Bytes>,
     R: Body<Data = Bytes>,
 {
-    match run.judge(current, response, head, Instant::now()) {
+    match run.judge(current, response, head) {
         Some(response) => Flow::Break(Ok(response)),
         None => Flow::Continue(State::Choosing),
     }

@@ -54,7 +54,6 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
         current: Current,
         response: Response<PeekBody<R>>,
         head: &[u8],
-        now: Instant,
     ) -> Option<Response<PeekBody<R>>> {
         if current.index >= self.chain.candidates.len() {
             return Some(response);
@@ -66,22 +65,22 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
                     .extensions()
                     .get::<Trail>()
                     .map_or(1, |trail| trail.attempts);
-                let patience = current
-                    .patience
-                    .map_or(Duration::MAX, |at| at.saturating_duration_since(now));
+                let patience = current.patience.map_or(Duration::MAX, |at| {
+                    at.saturating_duration_since(Instant::now())
+                });
                 triggers.judge(throttle, attempts, patience)
             }
             None => triggers.judge_other(response.status(), head),
         };
         let why = match verdict {
-            Verdict::Answer => return Some(self.answer(current, response, now)),
+            Verdict::Answer => return Some(self.answer(current, response)),
             Verdict::Wait(kind) => {
                 self.place = self.chain.candidates.len();
                 Why::Refused(kind)
             }
             Verdict::Next(why) => why,
         };
-        self.leave(current, why, Some(response), now);
+        self.leave(current, why, Some(response), Instant::now());
         None
     }
 
@@ -156,7 +155,6 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
         &mut self,
         current: Current,
         mut response: Response<PeekBody<R>>,
-        now: Instant,
     ) -> Response<PeekBody<R>> {
         if Classified::throttle(response.extensions()).is_none()
             && !response.status().is_server_error()
@@ -167,7 +165,7 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
             for suspect in std::mem::take(&mut self.suspects) {
                 self.chain
                     .memory
-                    .out(suspect, self.model(suspect), None, None, now);
+                    .out(suspect, self.model(suspect), None, None, Instant::now());
             }
         }
         self.sign(current.index, &mut response);

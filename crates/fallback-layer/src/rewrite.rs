@@ -38,10 +38,8 @@ pub(crate) fn rewrite(
 ) -> Result<Option<Bytes>, NotForThis> {
     let named = RequestFacts::get(&parts.extensions).and_then(RequestFacts::model);
     let is_there = candidate.model.is_some() && named == candidate.model.as_ref();
-    let in_path = candidate
-        .model
-        .as_deref()
-        .and_then(|model| with_model(parts.uri.path(), model));
+    let elsewhere = candidate.model.as_deref().filter(|_| !is_there);
+    let in_path = elsewhere.and_then(|model| with_model(parts.uri.path(), model));
     let mut changed = None;
     let nothing = candidate.edits.is_empty() || (is_there && candidate.edits.is_model_only());
     if !nothing {

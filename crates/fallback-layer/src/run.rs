@@ -25,6 +25,8 @@ where
     pub(crate) reader: Reader,
     pub(crate) envelope: Envelope,
     pub(crate) facts: RequestFacts,
+    // The time of the call, until the first candidate is chosen.
+    called: Option<Instant>,
     // The request itself until it is sent, then what is kept of it.
     pub(crate) request: Option<Request<B>>,
     pub(crate) kept: Option<(Parts, Kept<B>)>,
@@ -81,6 +83,7 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
         layer: &FallbackLayer<T>,
         request: Request<B>,
         facts: RequestFacts,
+        now: Instant,
     ) -> Self {
         let chain = Arc::clone(&layer.chain);
         let (kept, body) = if chain.candidates.len() > 1 {
@@ -97,6 +100,7 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
             reader: layer.reader.clone(),
             envelope: layer.envelope.clone(),
             facts,
+            called: Some(now),
             request: Some(request),
             kept,
             body,
@@ -113,7 +117,8 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
     }
 
     /// Goes on to the next candidate that can take the request.
-    pub(crate) fn next(&mut self, now: Instant) -> Step<B, R> {
+    pub(crate) fn next(&mut self) -> Step<B, R> {
+        let now = self.called.take().unwrap_or_else(Instant::now);
         let chain = Arc::clone(&self.chain);
         if self.tried == 0 || !self.is_late(now) {
             while self.place < chain.candidates.len() {

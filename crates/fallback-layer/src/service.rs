@@ -89,8 +89,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let facts = RequestFacts::ensure(&mut request, Instant::now());
-        let run = Run::new(&self.layer, request, facts);
+        let now = Instant::now();
+        let facts = RequestFacts::ensure(&mut request, now);
+        let run = Run::new(&self.layer, request, facts, now);
         ResponseFuture::new(
             self.inner.clone(),
             self.others.clone(),

@@ -157,16 +157,16 @@ where
                     let Some(lease) = lease.take() else {
                         return Poll::Ready(Ok(response));
                     };
-                    let now = Instant::now();
                     let Some(throttle) = Classified::throttle(response.extensions()).cloned()
                     else {
                         this.round
                             .close(Trail::of(response.extensions_mut()), Some(&lease));
                         if !response.status().is_server_error() {
-                            lease.pass(now);
+                            lease.pass();
                         }
                         return Poll::Ready(Ok(response));
                     };
+                    let now = Instant::now();
                     match decide(
                         this.round,
                         this.again.as_ref(),

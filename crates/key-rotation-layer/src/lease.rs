@@ -16,6 +16,7 @@ pub(crate) struct Lease {
     model: Arc<str>,
     sent: Instant,
     probes: Probes,
+    passed: bool,
 }
 
 impl Lease {
@@ -32,6 +33,7 @@ impl Lease {
             model,
             sent,
             probes,
+            passed: false,
         }
     }
 
@@ -59,9 +61,8 @@ impl Lease {
     }
 
     /// An answer came that is no refusal.
-    pub(crate) fn pass(mut self, now: Instant) {
-        self.probes = Probes::default();
-        self.member.pass(self.key, &self.model, self.sent, now);
+    pub(crate) fn pass(mut self) {
+        self.passed = true;
     }
 
     /// A refusal came: leave its target alone for `length`, with `random` in 0..1 for a guess.
@@ -97,9 +98,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.member.release(self.key);
-        if self.probes != Probes::default() {
-            self.member.give_up(self.key, &self.model, self.probes);
-        }
+        self.member
+            .end(self.key, &self.model, self.sent, self.passed, self.probes);
     }
 }

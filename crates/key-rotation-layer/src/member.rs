@@ -174,39 +174,27 @@ impl Member {
         }
     }
 
-    /// Notes that a request is over, whatever came of it.
-    pub(crate) fn release(&self, key: usize) {
-        let key = &mut self.lock().keys[key];
-        key.in_flight = key.in_flight.saturating_sub(1);
-    }
-
-    /// Notes that probes were given up unanswered.
-    pub(crate) fn give_up(&self, key: usize, model: &str, probes: Probes) {
-        let mut state = self.lock();
-        let state = &mut *state;
-        let benches = [
-            state.account.as_mut().filter(|_| probes.account),
-            state.models.get_mut(model).filter(|_| probes.model),
-            state.keys[key].bench.as_mut().filter(|_| probes.key),
-        ];
-        for bench in benches.into_iter().flatten() {
-            bench.give_up();
-        }
-    }
-
-    /// Notes an answer that is no refusal.
-    pub(crate) fn pass(&self, key: usize, model: &str, sent: Instant, now: Instant) {
+    /// Notes that a request with `key` is over: whether an answer came that is no refusal, and what
+    /// it was the probe of.
+    pub(crate) fn end(&self, key: usize, model: &str, sent: Instant, passed: bool, probes: Probes) {
         let mut state = self.lock();
         let state = &mut *state;
         let key = &mut state.keys[key];
-        key.proven = true;
-        let benches = [
-            state.account.as_mut(),
-            state.models.get_mut(model),
-            key.bench.as_mut(),
-        ];
-        for bench in benches.into_iter().flatten() {
-            bench.pass(sent, now);
+        key.in_flight = key.in_flight.saturating_sub(1);
+        key.proven |= passed;
+        if !passed && probes == Probes::default() {
+            return;
+        }
+        for (bench, probed) in [
+            (state.account.as_mut(), probes.account),
+            (state.models.get_mut(model), probes.model),
+            (key.bench.as_mut(), probes.key),
+        ] {
+            match bench {
+                Some(bench) if passed => bench.pass(sent),
+                Some(bench) if probed => bench.give_up(),
+                _ => {}
+            }
         }
     }
 
