@@ -2,8 +2,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use throttle_signal::Tenant;
+
 use crate::control::Guard;
 use crate::estimate::ByBytes;
+use crate::plan::Settings;
 use crate::{Estimate, Limiter, Quota};
 
 /// Builds a [`Limiter`]; begin with [`Limiter::builder`].
@@ -12,9 +15,7 @@ use crate::{Estimate, Limiter, Quota};
 pub struct LimiterBuilder {
     pub(crate) models: HashMap<Arc<str>, Quota>,
     pub(crate) other: Quota,
-    pub(crate) guard: Guard,
-    pub(crate) observe_only: bool,
-    pub(crate) cautious_start: bool,
+    pub(crate) settings: Settings,
     pub(crate) estimate: Arc<dyn Estimate>,
 }
 
@@ -23,9 +24,7 @@ impl LimiterBuilder {
         Self {
             models: HashMap::new(),
             other: Quota::new(),
-            guard: Guard::Learned,
-            observe_only: false,
-            cautious_start: false,
+            settings: Settings::default(),
             estimate: Arc::new(ByBytes),
         }
     }
@@ -50,28 +49,43 @@ impl LimiterBuilder {
     /// Requests leave in order but arrive with jitter; without a guard an exact log earns refusals.
     /// Unless fixed, it begins at 50 ms and follows the refusals the log does not explain, up to a
     /// quarter of the shortest window. It costs the share `guard / window` of the quota.
-    pub fn guard(self, guard: Duration) -> Self {
-        Self {
-            guard: Guard::Fixed(guard),
-            ..self
-        }
+    pub fn guard(mut self, guard: Duration) -> Self {
+        self.settings.guard = Guard::Fixed(guard);
+        self
     }
 
     /// Sends everything at once and only watches. For the first week in production: a
     /// [snapshot](Limiter::snapshot) shows what would have been used.
-    pub fn observe_only(self, observe_only: bool) -> Self {
-        Self {
-            observe_only,
-            ..self
-        }
+    pub fn observe_only(mut self, observe_only: bool) -> Self {
+        self.settings.observe_only = observe_only;
+        self
     }
 
     /// Begins without a burst: the upstream's windows may be full of what an earlier process sent.
-    pub fn cautious_start(self, cautious_start: bool) -> Self {
-        Self {
-            cautious_start,
-            ..self
-        }
+    pub fn cautious_start(mut self, cautious_start: bool) -> Self {
+        self.settings.cautious_start = cautious_start;
+        self
+    }
+
+    /// Bounds how many requests may wait for one account and model. One more is refused at once.
+    pub fn max_waiting(mut self, most: usize) -> Self {
+        self.settings.max_waiting = Some(most);
+        self
+    }
+
+    /// Bounds how long any request waits. One that would wait longer is refused at once.
+    pub fn max_wait(mut self, longest: Duration) -> Self {
+        self.settings.max_wait = Some(longest);
+        self
+    }
+
+    /// Gives a tenant this many times the share of others while they wait for the same; from a
+    /// thousandth to a thousand, and 1 unless set.
+    pub fn tenant_weight(mut self, tenant: impl Into<Tenant>, weight: f32) -> Self {
+        self.settings
+            .weights
+            .insert(tenant.into(), weight.clamp(0.001, 1000.0));
+        self
     }
 
     /// Counts tokens of prompts by `estimate` rather than by their bytes.

@@ -6,6 +6,7 @@ use crate::control::Control;
 use crate::estimate::Measure;
 use crate::plan::Plan;
 use crate::ramp::Ramp;
+use crate::room::Room;
 use crate::usage::Usage;
 use crate::window::{Bound, Window};
 use crate::{Charging, Cost, Limit, Unit, num};
@@ -34,6 +35,7 @@ pub(crate) struct Core {
     closed_until: u64,
 
     in_flight: usize,
+    room: Room,
 
     /// Refusals in a row, counting those of one moment once.
     streak: u8,
@@ -65,6 +67,7 @@ impl Core {
             frozen: [0; 2],
             closed_until: 0,
             in_flight: 0,
+            room: Room::default(),
             streak: 0,
         }
     }
@@ -89,12 +92,22 @@ impl Core {
         self.closed_until
     }
 
+    /// Whether anything depends on what an answer used, or on when it ended.
+    pub(crate) fn meters(&self) -> bool {
+        self.room.is_bounded() || self.plan.meters()
+    }
+
     /// What a request is taken to cost.
     pub(crate) fn cost(&self, measure: &Measure) -> Cost {
         if self.counts(true) {
-            self.plan
+            let cost = self
+                .plan
                 .calibration
-                .cost(measure, self.plan.quota.charged())
+                .cost(measure, self.plan.quota.charged());
+            Cost {
+                output: self.plan.quota.weigh_output(cost.output),
+                ..cost
+            }
         } else {
             Cost::REQUEST
         }
@@ -108,9 +121,14 @@ impl Core {
         usage: &Usage,
     ) -> Cost {
         self.plan.calibration.learn(measure, usage);
+        let quota = &self.plan.quota;
         Cost {
-            input: usage.input.unwrap_or(reservation.cost.input),
-            output: usage.output.unwrap_or(reservation.cost.output),
+            input: usage.input.map_or(reservation.cost.input, |input| {
+                quota.weigh_input(input, usage.cached.unwrap_or_default())
+            }),
+            output: usage
+                .output
+                .map_or(reservation.cost.output, |output| quota.weigh_output(output)),
             ..reservation.cost
         }
     }
@@ -136,11 +154,9 @@ impl Core {
         if cost.input > 0 || cost.output > 0 {
             at = at.max(self.frozen[1]);
         }
-        if self
-            .plan
-            .quota
-            .max_concurrent()
-            .is_some_and(|most| self.in_flight >= usize::try_from(most.get()).unwrap_or(usize::MAX))
+        if !self
+            .room
+            .has(self.in_flight, self.plan.quota.max_concurrent())
         {
             return None;
         }
@@ -200,7 +216,11 @@ impl Core {
     /// Ends a request that was sent and used `actual`.
     pub(crate) fn settle(&mut self, now: u64, reservation: &Reservation, actual: Cost) {
         let actual = match reservation.charging {
-            Charging::MaxUpFront if actual.input > 0 || actual.output > 0 => reservation.cost,
+            Charging::MaxUpFront if actual.input > 0 || actual.output > 0 => Cost {
+                output: reservation.cost.output,
+                requests: reservation.cost.requests,
+                ..actual
+            },
             _ => Cost {
                 requests: reservation.cost.requests,
                 ..actual
@@ -213,6 +233,7 @@ impl Core {
     pub(crate) fn answered(&mut self, now: u64, reservation: &Reservation) {
         let now = self.clock(now);
         self.streak = 0;
+        self.room.answered();
         self.learn(now, reservation.at, false);
     }
 
@@ -231,6 +252,10 @@ impl Core {
                 if let Some(wait) = wait.known() {
                     self.closed_until = self.closed_until.max(now.saturating_add(num::nanos(wait)));
                 }
+                return false;
+            }
+            Kind::Concurrency => {
+                self.room.refused(self.in_flight);
                 return false;
             }
             _ => return false,

@@ -39,8 +39,10 @@ pub(crate) struct Measure {
 /// How far estimates of a model are off, learned from the usage its answers report.
 #[derive(Debug)]
 pub(crate) struct Calibration {
-    /// Real tokens of a prompt over the estimate, as the bits of an `f32`.
-    input: AtomicU32,
+    /// Mean tokens of a prompt, estimated and real, as the bits of an `f32`. The quotient of the
+    /// means, and not the mean of quotients, makes the sum of many estimates right.
+    estimated: AtomicU32,
+    real: AtomicU32,
 
     /// Mean tokens of an answer, likewise.
     output: AtomicU32,
@@ -82,7 +84,8 @@ impl Measure {
 impl Calibration {
     pub(crate) fn new() -> Self {
         Self {
-            input: AtomicU32::new(1_f32.to_bits()),
+            estimated: AtomicU32::new(FIRST.to_bits()),
+            real: AtomicU32::new(FIRST.to_bits()),
             output: AtomicU32::new(FIRST.to_bits()),
         }
     }
@@ -93,8 +96,11 @@ impl Calibration {
             // No body we know of: not a prompt, or one that streams by.
             return Cost::REQUEST;
         }
-        let input =
-            num::times(measure.input, f64::from(load(&self.input))).min(LARGEST.max(measure.input));
+        let input = num::times(
+            measure.input,
+            f64::from(load(&self.real) / load(&self.estimated)),
+        )
+        .min(LARGEST.max(measure.input));
         let each = match charging {
             Charging::PostPaid => num::times(1, f64::from(load(&self.output)))
                 .min(measure.max_tokens.unwrap_or(u64::MAX)),
@@ -106,8 +112,12 @@ impl Calibration {
     /// Learns from the usage an answer reports.
     pub(crate) fn learn(&self, measure: &Measure, usage: &Usage) {
         if let (Some(input), true) = (usage.input, measure.input > 0) {
-            let ratio = num::single(num::ratio(input, measure.input)).clamp(1e-4, 20.0);
-            average(&self.input, ratio, 0.05);
+            average(
+                &self.estimated,
+                num::single(num::float(measure.input)),
+                0.02,
+            );
+            average(&self.real, num::single(num::float(input)), 0.02);
         }
         if let Some(output) = usage.output {
             let each = num::single(num::ratio(output, measure.choices.max(1)));

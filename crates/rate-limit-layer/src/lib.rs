@@ -92,6 +92,7 @@ mod estimate;
 mod future;
 mod layer;
 mod limiter;
+mod lines;
 mod num;
 #[cfg(test)]
 mod oracle;
@@ -102,6 +103,7 @@ mod quota;
 mod ramp;
 mod refusal;
 mod registry;
+mod room;
 mod scale;
 mod scan;
 mod service;

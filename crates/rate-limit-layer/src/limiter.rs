@@ -40,7 +40,7 @@ pub struct Limiter {
 struct Shared {
     plans: RwLock<Plans>,
     partitions: Registry,
-    settings: Settings,
+    settings: Arc<Settings>,
     estimate: Arc<dyn Estimate>,
 
     /// Where the limiter's clock begins. Fixed at the first use rather than when it is built, so
@@ -67,12 +67,8 @@ impl Limiter {
     }
 
     pub(crate) fn from_builder(builder: LimiterBuilder) -> Self {
-        let settings = Settings {
-            guard: builder.guard,
-            observe_only: builder.observe_only,
-            cautious_start: builder.cautious_start,
-        };
-        let plan = |quota| Arc::new(Plan::new(quota, settings));
+        let settings = Arc::new(builder.settings);
+        let plan = |quota| Arc::new(Plan::new(quota, Arc::clone(&settings)));
         let plans = Plans {
             named: builder
                 .models
@@ -106,7 +102,11 @@ impl Limiter {
                 .write()
                 .unwrap_or_else(PoisonError::into_inner);
             let old = plans.named.get(&model);
-            let plan = Arc::new(Plan::following(old, quota, self.shared.settings));
+            let plan = Arc::new(Plan::following(
+                old,
+                quota,
+                Arc::clone(&self.shared.settings),
+            ));
             plans.named.insert(Arc::clone(&model), Arc::clone(&plan));
             plan
         };

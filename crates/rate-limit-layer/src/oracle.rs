@@ -85,14 +85,11 @@ fn quotas(bursts: bool) -> [Quota; 3] {
 
 fn plan(quota: Quota) -> Arc<Plan> {
     let guard = Guard::Fixed(Duration::from_nanos(GUARD));
-    Arc::new(Plan::new(
-        quota,
-        Settings {
-            guard,
-            observe_only: false,
-            cautious_start: false,
-        },
-    ))
+    let settings = Settings {
+        guard,
+        ..Settings::default()
+    };
+    Arc::new(Plan::new(quota, Arc::new(settings)))
 }
 
 #[derive(Default)]

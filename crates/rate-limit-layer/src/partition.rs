@@ -22,6 +22,9 @@ pub(crate) struct Partition {
     pub(crate) account: Option<AccountId>,
     pub(crate) model: Option<Arc<str>>,
     epoch: Instant,
+
+    /// How long any request waits at most, in nanoseconds from when it arrived.
+    patience: Option<u64>,
     state: Mutex<State>,
 }
 
@@ -53,6 +56,7 @@ impl Partition {
             account,
             model,
             epoch,
+            patience: plan.settings.max_wait.map(num::nanos),
             state: Mutex::new(State::new(Core::new(plan))),
         }
     }
@@ -146,10 +150,16 @@ impl Partition {
     }
 
     fn asking<'a>(&self, facts: &'a RequestFacts, cost: Cost) -> Asking<'a> {
+        let patience = self
+            .patience
+            .map(|wait| self.nanos(facts.arrived()).saturating_add(wait));
         Asking {
             cost,
             arrived: self.nanos(facts.arrived()),
-            start_by: facts.start_by().map(|at| self.nanos(at)),
+            start_by: match (facts.start_by(), patience) {
+                (Some(at), Some(most)) => Some(self.nanos(at).min(most)),
+                (at, most) => at.map(|at| self.nanos(at)).or(most),
+            },
             priority: facts.priority(),
             tenant: facts.tenant(),
         }
@@ -292,7 +302,7 @@ impl Permit {
             if let Some(reservation) = &self.reservation {
                 state.core.answered(now, reservation);
             }
-            state.core.plan().meters()
+            state.core.meters()
         })
     }
 

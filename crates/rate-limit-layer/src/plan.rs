@@ -1,4 +1,8 @@
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use throttle_signal::Tenant;
 
 use crate::control::{Control, Guard};
 use crate::estimate::Calibration;
@@ -9,7 +13,7 @@ use crate::{Limit, Quota};
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) quota: Quota,
-    pub(crate) settings: Settings,
+    pub(crate) settings: Arc<Settings>,
 
     /// Nothing is sent for now.
     pub(crate) paused: bool,
@@ -25,7 +29,7 @@ pub(crate) struct Plan {
 }
 
 /// What holds for every quota of a limiter.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) guard: Guard,
 
@@ -34,11 +38,19 @@ pub(crate) struct Settings {
 
     /// Begin without a burst: the upstream's windows may be full.
     pub(crate) cautious_start: bool,
+
+    /// How many may wait, and how long.
+    pub(crate) max_waiting: Option<usize>,
+    pub(crate) max_wait: Option<Duration>,
+
+    /// What tenants weigh, where it is not 1.
+    pub(crate) weights: HashMap<Tenant, f32>,
 }
 
 impl Plan {
-    pub(crate) fn new(quota: Quota, settings: Settings) -> Self {
+    pub(crate) fn new(quota: Quota, settings: Arc<Settings>) -> Self {
         let shortest = quota.limits().iter().map(Limit::nanos).min();
+        let start = Control::new(settings.guard);
         let mut plan = Self {
             quota,
             settings,
@@ -48,12 +60,16 @@ impl Plan {
             shortest: shortest.unwrap_or(60_000_000_000),
             longest: quota.limits().iter().map(Limit::nanos).max().unwrap_or(0),
         };
-        plan.bounds = plan.bounds(&Control::new(settings.guard));
+        plan.bounds = plan.bounds(&start);
         plan
     }
 
     /// The plan for another quota of the same model: what was learned of its tokens stays true.
-    pub(crate) fn following(old: Option<&Arc<Self>>, quota: Quota, settings: Settings) -> Self {
+    pub(crate) fn following(
+        old: Option<&Arc<Self>>,
+        quota: Quota,
+        settings: Arc<Settings>,
+    ) -> Self {
         let mut plan = Self::new(quota, settings);
         if let Some(old) = old {
             plan.paused = old.paused;
@@ -89,5 +105,27 @@ impl Plan {
     /// The longest window in nanoseconds; 0 without any.
     pub(crate) const fn longest(&self) -> u64 {
         self.longest
+    }
+}
+
+impl Settings {
+    /// What a tenant weighs.
+    pub(crate) fn weight(&self, tenant: Option<&Tenant>) -> f64 {
+        tenant
+            .and_then(|tenant| self.weights.get(tenant))
+            .map_or(1.0, |weight| f64::from(*weight))
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            guard: Guard::Learned,
+            observe_only: false,
+            cautious_start: false,
+            max_waiting: None,
+            max_wait: None,
+            weights: HashMap::new(),
+        }
     }
 }

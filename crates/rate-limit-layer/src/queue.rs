@@ -1,11 +1,12 @@
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::task::Waker;
 
 use throttle_signal::{Priority, Tenant};
 
+use crate::Cost;
+use crate::lines::{Lines, Order};
 use crate::wakes::Wakes;
-use crate::{Cost, num};
 
 /// Who waits, in order: the tenant served least goes first, and of its requests the most urgent,
 /// then the one that arrived first.
@@ -15,10 +16,7 @@ use crate::{Cost, num};
 pub(crate) struct Queue {
     places: Vec<Option<Waiting>>,
     free: Vec<usize>,
-    tenants: Vec<Line>,
-
-    /// Lines that are not empty, by virtual time.
-    active: BTreeSet<(u64, usize)>,
+    lines: Lines,
 
     /// Those who cannot wait for ever, by when.
     overdue: BTreeSet<(u64, usize)>,
@@ -26,25 +24,6 @@ pub(crate) struct Queue {
     /// What all of them ask for together.
     backlog: Cost,
 
-    /// The virtual time last served: newcomers begin here, so that idleness earns nothing.
-    served: u64,
-
-    seq: u64,
-}
-
-/// The requests of one tenant.
-#[derive(Debug)]
-struct Line {
-    tenant: Option<Tenant>,
-    served: u64,
-    order: BTreeMap<Order, usize>,
-}
-
-/// A place among the requests of a tenant.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct Order {
-    priority: Reverse<Priority>,
-    arrived: u64,
     seq: u64,
 }
 
@@ -52,9 +31,9 @@ pub(crate) struct Order {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) cost: Cost,
-    pub(crate) start_by: Option<u64>,
     pub(crate) waker: Option<Waker>,
     pub(crate) standing: Standing,
+    start_by: Option<u64>,
     line: usize,
     order: Order,
 }
@@ -68,8 +47,8 @@ pub(crate) enum Standing {
     /// Was offered a slot, and did not come for it in time. Others do not wait for it.
     Stalled,
 
-    /// Cannot be sent in time; how many nanoseconds from now there may be room.
-    HandedBack(u64),
+    /// Cannot be sent in time.
+    HandedBack,
 }
 
 impl Queue {
@@ -98,12 +77,12 @@ impl Queue {
         cost: Cost,
         start_by: Option<u64>,
     ) -> usize {
-        let line = self.line(tenant);
+        let line = self.lines.join(tenant);
         let waiting = Waiting {
             cost,
-            start_by,
             waker: None,
             standing: Standing::InLine,
+            start_by,
             line,
             order,
         };
@@ -122,22 +101,23 @@ impl Queue {
     }
 
     /// Takes one who waits out of the queue, whatever its standing.
-    pub(crate) fn remove(&mut self, id: usize) -> Option<Waiting> {
+    pub(crate) fn remove(&mut self, id: usize) {
         self.leave(id);
-        let waiting = self.places.get_mut(id)?.take()?;
+        let Some(waiting) = self.places.get_mut(id).and_then(Option::take) else {
+            return;
+        };
         self.free.push(id);
+        self.lines.part(waiting.line);
         if let Some(start_by) = waiting.start_by {
             self.overdue.remove(&(start_by, id));
         }
         if self.len() == 0 {
             // Nobody is behind anybody any more.
-            let seq = self.seq;
             *self = Self {
-                seq,
+                seq: self.seq,
                 ..Self::default()
             };
         }
-        Some(waiting)
     }
 
     pub(crate) fn get_mut(&mut self, id: usize) -> Option<&mut Waiting> {
@@ -146,21 +126,12 @@ impl Queue {
 
     /// Who goes next.
     pub(crate) fn head(&self) -> Option<usize> {
-        let (_, line) = self.active.first()?;
-        let (_, id) = self.tenants.get(*line)?.order.first_key_value()?;
-        Some(*id)
+        self.lines.head().map(|(_, id)| id)
     }
 
     /// The first `count` in line, or a few less: of whoever's turn it is.
     pub(crate) fn first(&self, count: usize) -> Vec<usize> {
-        let lines = self
-            .active
-            .iter()
-            .filter_map(|(_, line)| self.tenants.get(*line));
-        lines
-            .flat_map(|line| line.order.values().copied())
-            .take(count)
-            .collect()
+        self.lines.first(count)
     }
 
     /// The cost of who goes next.
@@ -171,37 +142,21 @@ impl Queue {
 
     /// Whether a newcomer goes before all who wait.
     pub(crate) fn is_first(&self, order: Order) -> bool {
-        let ahead = |id: usize| {
-            self.places
-                .get(id)?
-                .as_ref()
-                .map(|waiting| waiting.order > order)
-        };
-        match self.head() {
+        match self.lines.head() {
             None => true,
-            Some(head) => self.active.len() == 1 && ahead(head) == Some(true),
+            Some((head, _)) => self.lines.is_one() && order < *head,
         }
     }
 
-    /// Charges the tenant of `id`, which is being served; `share` is the largest part its cost is
-    /// of any limit, divided by its weight.
+    /// Whose request it is.
+    pub(crate) fn tenant(&self, id: usize) -> Option<&Tenant> {
+        self.lines.tenant(self.places.get(id)?.as_ref()?.line)
+    }
+
+    /// Charges the tenant of `id`, which is being served, with so much virtual time.
     pub(crate) fn charge(&mut self, id: usize, share: f64) {
-        let Some(line) = self
-            .places
-            .get(id)
-            .and_then(Option::as_ref)
-            .map(|waiting| waiting.line)
-        else {
-            return;
-        };
-        let Some(tenant) = self.tenants.get_mut(line) else {
-            return;
-        };
-        let before = tenant.served;
-        self.served = self.served.max(before);
-        tenant.served = before.saturating_add(num::times(1 << 40, share));
-        if self.active.remove(&(before, line)) {
-            self.active.insert((tenant.served, line));
+        if let Some(Some(waiting)) = self.places.get(id) {
+            self.lines.charge(waiting.line, share);
         }
     }
 
@@ -220,36 +175,27 @@ impl Queue {
         let Some(waiting) = self.get_mut(id) else {
             return;
         };
-        let late = waiting.start_by.is_some_and(|start_by| start_by < now);
-        match waiting.standing {
-            Standing::HandedBack(_) => {}
-            _ if late => {
-                self.leave(id);
-                if let Some(waiting) = self.get_mut(id) {
-                    waiting.standing = Standing::HandedBack(0);
-                }
-            }
-            Standing::Stalled => {
-                waiting.standing = Standing::InLine;
-                self.enter(id);
-            }
-            Standing::InLine => {}
+        if waiting.start_by.is_some_and(|start_by| start_by < now) {
+            waiting.standing = Standing::HandedBack;
+            self.leave(id);
+        } else if waiting.standing == Standing::Stalled {
+            waiting.standing = Standing::InLine;
+            self.enter(id);
         }
     }
 
-    /// Hands back one whose time is before `at`, the earliest moment anyone can be sent. Returns whether there was one.
-    pub(crate) fn hand_back(&mut self, now: u64, at: u64, wakes: &mut Wakes) -> bool {
-        let Some((start_by, id)) = self.overdue.first().copied() else {
+    /// Hands back one whose time is before `at`, the earliest moment anyone can be sent. Returns
+    /// whether there was one.
+    pub(crate) fn hand_back(&mut self, at: u64, wakes: &mut Wakes) -> bool {
+        let first = self.overdue.first().copied();
+        let Some((start_by, id)) = first.filter(|(start_by, _)| *start_by < at) else {
             return false;
         };
-        if start_by >= at {
-            return false;
-        }
         self.overdue.remove(&(start_by, id));
         self.leave(id);
         if let Some(waiting) = self.get_mut(id) {
             waiting.start_by = None;
-            waiting.standing = Standing::HandedBack(at.saturating_sub(now));
+            waiting.standing = Standing::HandedBack;
             wakes.push(waiting.waker.take());
         }
         true
@@ -257,9 +203,8 @@ impl Queue {
 
     /// When the first of those who cannot wait for ever is to be looked at again.
     pub(crate) fn first_overdue(&self) -> Option<u64> {
-        self.overdue
-            .first()
-            .map(|(start_by, _)| start_by.saturating_add(1))
+        let (start_by, _) = self.overdue.first()?;
+        Some(start_by.saturating_add(1))
     }
 
     /// Wakes everyone, for when nobody drives the queue any more.
@@ -269,52 +214,18 @@ impl Queue {
         }
     }
 
-    fn line(&mut self, tenant: Option<&Tenant>) -> usize {
-        if let Some(line) = self
-            .tenants
-            .iter()
-            .position(|line| line.tenant.as_ref() == tenant)
-        {
-            return line;
-        }
-        let line = Line {
-            tenant: tenant.cloned(),
-            served: 0,
-            order: BTreeMap::new(),
-        };
-        self.tenants.push(line);
-        self.tenants.len() - 1
-    }
-
     fn enter(&mut self, id: usize) {
-        let Some(Some(waiting)) = self.places.get(id) else {
-            return;
-        };
-        let (line, order, cost) = (waiting.line, waiting.order, waiting.cost);
-        let Some(tenant) = self.tenants.get_mut(line) else {
-            return;
-        };
-        if tenant.order.is_empty() {
-            tenant.served = tenant.served.max(self.served);
-            self.active.insert((tenant.served, line));
+        if let Some(Some(waiting)) = self.places.get(id) {
+            self.lines.enter(waiting.line, waiting.order, id);
+            self.backlog = self.backlog.plus(waiting.cost);
         }
-        tenant.order.insert(order, id);
-        self.backlog = self.backlog.plus(cost);
     }
 
     /// Takes `id` out of line, if it is in one.
     fn leave(&mut self, id: usize) {
-        let Some(Some(waiting)) = self.places.get(id) else {
-            return;
-        };
-        let (line, order, cost) = (waiting.line, waiting.order, waiting.cost);
-        let Some(tenant) = self.tenants.get_mut(line) else {
-            return;
-        };
-        if tenant.order.remove(&order).is_some() {
-            self.backlog = self.backlog.minus(cost);
-            if tenant.order.is_empty() {
-                self.active.remove(&(tenant.served, line));
+        if let Some(Some(waiting)) = self.places.get(id) {
+            if self.lines.leave(waiting.line, &waiting.order) {
+                self.backlog = self.backlog.minus(waiting.cost);
             }
         }
     }

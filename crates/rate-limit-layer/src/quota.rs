@@ -28,6 +28,8 @@ pub struct Quota {
     concurrent: Option<NonZeroU32>,
     charging: Charging,
     burst: f32,
+    output_weight: f32,
+    cached_weight: f32,
 }
 
 /// So many of a unit in any window of this length.
@@ -70,6 +72,8 @@ impl Quota {
             concurrent: None,
             charging: Charging::PostPaid,
             burst: 0.1,
+            output_weight: 1.0,
+            cached_weight: 1.0,
         }
     }
 
@@ -162,6 +166,26 @@ impl Quota {
         Self { charging, ..self }
     }
 
+    /// Sets how many tokens of the quota a token of an answer takes: 5 for some models of Bedrock, and
+    /// 1 unless set. What is not between 0 and 1000 counts as the nearer of them.
+    #[must_use]
+    pub const fn output_weight(self, weight: f32) -> Self {
+        Self {
+            output_weight: weight,
+            ..self
+        }
+    }
+
+    /// Sets how many tokens of the quota a token takes that the upstream had in its cache: 0 at
+    /// Anthropic, and 1 unless set.
+    #[must_use]
+    pub const fn cached_weight(self, weight: f32) -> Self {
+        Self {
+            cached_weight: weight,
+            ..self
+        }
+    }
+
     /// Lets a whole window's limit be sent at once.
     ///
     /// By default requests are spaced so that a burst is never more than a tenth of a limit:
@@ -189,6 +213,17 @@ impl Quota {
         self.burst
     }
 
+    /// What so many tokens of an answer take.
+    pub(crate) fn weigh_output(&self, tokens: u64) -> u64 {
+        weigh(tokens, self.output_weight)
+    }
+
+    /// What a prompt takes of which so many tokens were cached.
+    pub(crate) fn weigh_input(&self, tokens: u64, cached: u64) -> u64 {
+        let cached = cached.min(tokens);
+        (tokens - cached).saturating_add(weigh(cached, self.cached_weight))
+    }
+
     pub(crate) const fn charged(&self) -> Charging {
         self.charging
     }
@@ -206,6 +241,8 @@ impl PartialEq for Quota {
             && self.concurrent == other.concurrent
             && self.charging == other.charging
             && self.burst.to_bits() == other.burst.to_bits()
+            && self.output_weight.to_bits() == other.output_weight.to_bits()
+            && self.cached_weight.to_bits() == other.cached_weight.to_bits()
     }
 }
 
@@ -263,6 +300,10 @@ impl Unit {
 
 /// A window, in nanoseconds, below which timers mean nothing.
 const SHORTEST: u64 = 1_000_000;
+
+fn weigh(tokens: u64, weight: f32) -> u64 {
+    num::times(tokens, f64::from(weight.clamp(0.0, 1000.0)))
+}
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);

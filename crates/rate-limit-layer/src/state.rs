@@ -3,7 +3,8 @@ use std::task::Waker;
 use throttle_signal::{Kind, Priority, Tenant, Wait};
 
 use crate::core::{Core, Reservation};
-use crate::queue::{Order, Queue, Standing};
+use crate::lines::Order;
+use crate::queue::{Queue, Standing};
 use crate::wakes::Wakes;
 use crate::{Cost, Unit};
 
@@ -138,6 +139,16 @@ impl State {
                 return Admission::TooLate(Some(at.saturating_sub(now)));
             }
         }
+        if self
+            .core
+            .plan()
+            .settings
+            .max_waiting
+            .is_some_and(|most| self.queue.len() >= most)
+        {
+            let at = self.forecast(now, &cost);
+            return Admission::TooLate(at.map(|at| at.saturating_sub(now)));
+        }
         Admission::Queued(self.enqueue(order, asking))
     }
 
@@ -157,14 +168,17 @@ impl State {
             };
         };
         let cost = waiting.cost;
-        if let Standing::HandedBack(wait) = waiting.standing {
+        if waiting.standing == Standing::HandedBack {
             let closed = self.core.closed_until() > now;
             self.queue.remove(id);
+            let at = self.forecast(now, &cost).unwrap_or(now);
+            let wait = at.saturating_sub(now);
             return Claim::HandedBack { wait, closed };
         }
         if (offered || self.queue.head() == Some(id)) && self.earliest(now, &cost) <= now {
             let reservation = self.core.reserve(now, cost);
-            self.queue.charge(id, self.core.share(&cost));
+            let weight = self.core.plan().settings.weight(self.queue.tenant(id));
+            self.queue.charge(id, self.core.share(&cost) / weight);
             self.queue.remove(id);
             self.changed(now, wakes);
             return Claim::Taken(reservation);
@@ -309,7 +323,7 @@ impl State {
             let at = self.earliest(now, &cost);
             // A wait for an answer in flight may be over at any moment.
             let sure = if at == UNKNOWN { now } else { at };
-            if self.queue.hand_back(now, sure.max(now), wakes) {
+            if self.queue.hand_back(sure.max(now), wakes) {
                 continue;
             }
             let overdue = self.queue.first_overdue().unwrap_or(UNKNOWN);

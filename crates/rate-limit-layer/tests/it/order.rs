@@ -121,3 +121,67 @@ async fn a_refused_request_does_not_hold_up_its_model_for_long() {
     send(&service, request()).await.unwrap().unwrap();
     assert!(began.elapsed() <= ms(102), "{:?}", began.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_weighs_more_goes_more_often() {
+    let upstream = Upstream::answering(|_| ok());
+    let limiter = Limiter::builder()
+        .default_quota(Quota::new().requests_per_second(1))
+        .guard(ms(0))
+        .tenant_weight("heavy", 3.0)
+        .build();
+    let service = service(&limiter, &upstream);
+    let mut tasks = vec![send(&service, named("first"))];
+    pass(1).await;
+    for tenant in ["heavy", "light"] {
+        for _ in 0..8 {
+            let mut request = named(tenant);
+            request.extensions_mut().insert(Tenant::from(tenant));
+            tasks.push(send(&service, request));
+        }
+    }
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let heavy = names(&upstream)[1..9]
+        .iter()
+        .filter(|name| *name == "heavy")
+        .count();
+    assert_eq!(heavy, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_refuses_at_once() {
+    let upstream = Upstream::answering(|_| ok());
+    let limiter = Limiter::builder()
+        .default_quota(Quota::new().requests_per_second(1))
+        .max_waiting(2)
+        .build();
+    let service = service(&limiter, &upstream);
+    let admitted: Vec<_> = (0..3).map(|_| send(&service, request())).collect();
+    pass(1).await;
+    let refused = send(&service, request()).await.unwrap().unwrap();
+    assert_eq!(refused.status(), http::StatusCode::TOO_MANY_REQUESTS);
+    for task in admitted {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(upstream.arrivals().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bounded_wait_refuses_at_once() {
+    let upstream = Upstream::answering(|_| ok());
+    let limiter = Limiter::builder()
+        .default_quota(Quota::new().requests_per_second(1))
+        .max_wait(ms(2500))
+        .build();
+    let service = service(&limiter, &upstream);
+    let tasks: Vec<_> = (0..5).map(|_| send(&service, request())).collect();
+    let began = Instant::now();
+    let mut refused = 0;
+    for task in tasks {
+        refused += u8::from(task.await.unwrap().unwrap().status() == 429);
+    }
+    assert_eq!((refused, upstream.arrivals().len()), (2, 3));
+    assert!(began.elapsed() < ms(2500), "{:?}", began.elapsed());
+}

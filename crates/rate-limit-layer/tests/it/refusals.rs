@@ -249,3 +249,24 @@ async fn a_server_that_refuses_at_random_is_served_in_bounded_time() {
     // 625 sends take 62 s at the full rate.
     assert!(began.elapsed() < ms(180_000), "{:?}", began.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn too_many_at_once_lowers_how_many_go_at_once() {
+    let mut count = 0;
+    let upstream = Upstream::answering(move |_| {
+        count += 1;
+        if count == 4 {
+            Answer::from(refused_with(Throttle::new(Kind::Concurrency)))
+        } else {
+            Answer::from(ok()).after(ms(1000))
+        }
+    });
+    let service = service(&Limiter::builder().build(), &upstream);
+    let tasks: Vec<_> = (0..8).map(|_| send(&service, request())).collect();
+    pass(1).await;
+    assert_eq!(upstream.in_flight(), 3);
+    for task in tasks {
+        drop(task.await.unwrap().unwrap());
+    }
+    assert_eq!(upstream.arrivals().len(), 8);
+}

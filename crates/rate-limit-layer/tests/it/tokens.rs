@@ -234,3 +234,18 @@ async fn estimates_follow_what_answers_report() {
         used(&limiter) - before
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn tokens_can_weigh_more_or_nothing() {
+    let quota = TOKENS.output_weight(5.0).cached_weight(0.0);
+    let limiter = limiter(quota);
+    let usage = json!({"usage": {"prompt_tokens": 100, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 80}}});
+    let upstream = Upstream::answering(move |_| json(200, &usage));
+    let response = send(&service(&limiter, &upstream), chat("m", 100))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(used(&limiter), 100 + 5 * 600);
+    response.into_body().collect().await.unwrap();
+    assert_eq!(used(&limiter), 20 + 5 * 10);
+}
