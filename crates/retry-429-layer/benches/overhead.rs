@@ -1,5 +1,7 @@
 //! What the layer costs a request that nothing throttles, next to the one copy it keeps of it.
 
+#![allow(missing_docs, reason = "what the macros of criterion make has none")]
+
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::hint::black_box;

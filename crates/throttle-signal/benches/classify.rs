@@ -1,5 +1,7 @@
 //! What reading a response costs, next to parsing its body and to a header look-up.
 
+#![allow(missing_docs, reason = "what the macros of criterion make has none")]
+
 use std::hint::black_box;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};

@@ -104,6 +104,13 @@ impl<'a> Evidence<'a> {
         }
     }
 
+    /// The message a person would be shown: the innermost that is no JSON and no page.
+    pub(crate) fn message(&self) -> Option<&str> {
+        let texts = self.texts.iter().rev().map(AsRef::as_ref);
+        let mut words = texts.filter(|text: &&str| !text.trim_start().starts_with(['{', '[', '<']));
+        words.next()
+    }
+
     /// Takes a string that stands under such a key.
     pub(crate) fn string(&mut self, key: Key, text: Cow<'a, str>) {
         match key {

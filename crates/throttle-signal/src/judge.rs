@@ -110,6 +110,7 @@ pub(crate) fn judge(profile: &Profile, case: Case<'_>) -> Option<Throttle> {
         .with_scope(scope)
         .with_retry(retry)
         .with_wait(wait)
+        .with_said(evidence.message())
         .with_because(format!("{}: {because}", profile.name()));
     Some(throttle)
 }

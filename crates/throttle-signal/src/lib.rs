@@ -37,8 +37,8 @@
 //!   and a day's quota stay what they are.
 //! * **The body is handed on whole**: data, trailers and errors, wherever reading stopped.
 //! * **A success costs no more than a look**, but where errors hide in the provider's successes.
-//! * **Nothing that strangers send makes it panic**, and none of it gets into a log: a verdict names profile
-//!   and rule, never the upstream's text.
+//! * **Nothing that strangers send makes it panic**, and no id or key of theirs gets into a log: a verdict
+//!   shows profile and rule; the upstream's words, [`Throttle::said`], are masked.
 //!
 //! # Limits
 //!
@@ -65,6 +65,7 @@ mod profile;
 mod profiles;
 mod reader;
 mod reading;
+mod redact;
 mod refusal;
 mod rule;
 mod scope;

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::redact::redacted;
 use crate::{AccountId, Fingerprint, Kind, Scope, Wait};
 
 /// A refusal, read: what was exceeded, whom it concerns, how long it lasts and whether waiting
@@ -22,6 +23,7 @@ pub struct Throttle {
     key: Option<Fingerprint>,
     model: Option<Arc<str>>,
     because: Arc<str>,
+    said: Option<Arc<str>>,
 }
 
 /// Who said it. For people: layers decide by [`Throttle::retry`] and [`Throttle::wait`] alone.
@@ -59,6 +61,7 @@ impl Throttle {
             key: None,
             model: None,
             because: Arc::from(""),
+            said: None,
         }
     }
 
@@ -123,6 +126,13 @@ impl Throttle {
         &self.because
     }
 
+    /// What the upstream said, for people: its message in at most a line, with everything masked
+    /// that looks like an id or a key.
+    #[must_use]
+    pub fn said(&self) -> Option<&str> {
+        self.said.as_deref()
+    }
+
     /// Sets whom it concerns.
     #[must_use]
     pub fn with_scope(mut self, scope: Scope) -> Self {
@@ -183,6 +193,13 @@ impl Throttle {
     #[must_use]
     pub fn with_because(mut self, because: impl Into<Arc<str>>) -> Self {
         self.because = because.into();
+        self
+    }
+
+    /// Sets what the upstream said. Ids and keys in it are masked.
+    #[must_use]
+    pub fn with_said(mut self, text: Option<&str>) -> Self {
+        self.said = text.map(|text| Arc::from(redacted(text)));
         self
     }
 }

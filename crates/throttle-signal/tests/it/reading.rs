@@ -200,6 +200,22 @@ async fn the_verdict_names_account_and_model() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_upstream_said_is_shown_without_ids() {
+    let body = r#"{"error":{"message":"Your account org-1a2b3c<ak-9z8y7x> reached max RPM: 3"}}"#;
+    let read = read(
+        "https://api.moonshot.cn/v1",
+        response(429, JSON, Full::<Bytes>::from(body)),
+    )
+    .await;
+    let throttle = Classified::throttle(read.extensions()).unwrap();
+    assert_eq!(
+        throttle.said(),
+        Some("Your account org-…<ak-…> reached max RPM: 3")
+    );
+    assert!(!format!("{throttle:?} {throttle}").contains("1a2b3c"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_host_is_that_of_the_uri_or_the_header() {
     let body = r#"{"error":{"code":"insufficient_quota"}}"#;
     let mut by_header = request("/v1");
