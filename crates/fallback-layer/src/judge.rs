@@ -50,9 +50,9 @@ impl Why {
 }
 
 impl Triggers {
-    /// Judges a refusal. `attempts` is how often the layers below have sent it, and `patience` what is
-    /// left of the candidate's.
-    pub(crate) fn judge(self, throttle: &Throttle, attempts: u32, patience: Duration) -> Verdict {
+    /// Judges a refusal. `given_up` is whether a layer below has waited for it in vain, and `patience`
+    /// what is left of the candidate's.
+    pub(crate) fn judge(self, throttle: &Throttle, given_up: bool, patience: Duration) -> Verdict {
         let trigger = match throttle.kind() {
             Kind::QuotaExhausted => Trigger::Exhausted,
             Kind::Overloaded => Trigger::Overloaded,
@@ -67,8 +67,7 @@ impl Triggers {
             return Verdict::Answer;
         }
         let short = throttle.wait().known().is_some_and(|wait| wait <= patience);
-        // Sent more than once: a retry layer below has waited, and given up.
-        if passes && throttle.retry() && short && attempts <= 1 {
+        if passes && throttle.retry() && short && !given_up {
             return Verdict::Wait(throttle.kind());
         }
         Verdict::Next(Why::Refused(throttle.kind()))
@@ -133,8 +132,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn judged(throttle: &Throttle, attempts: u32) -> Verdict {
-        Triggers::new().judge(throttle, attempts, 2 * SECOND)
+    fn judged(throttle: &Throttle, given_up: bool) -> Verdict {
+        Triggers::new().judge(throttle, given_up, 2 * SECOND)
     }
 
     #[test]
@@ -173,16 +172,16 @@ mod tests {
             ),
             (Throttle::new(Kind::Credential), next(Kind::Credential)),
         ] {
-            assert_eq!(judged(&throttle, 1), verdict, "{throttle:?}");
+            assert_eq!(judged(&throttle, false), verdict, "{throttle:?}");
         }
     }
 
     #[test]
     fn goes_on_when_the_layers_below_have_given_up() {
         let short = Throttle::new(Kind::RequestRate).with_wait(Wait::Stated(SECOND));
-        assert_eq!(judged(&short, 0), Verdict::Wait(Kind::RequestRate));
+        assert_eq!(judged(&short, false), Verdict::Wait(Kind::RequestRate));
         assert_eq!(
-            judged(&short, 2),
+            judged(&short, true),
             Verdict::Next(Why::Refused(Kind::RequestRate))
         );
     }
@@ -198,7 +197,7 @@ mod tests {
             Kind::Concurrency,
         ] {
             assert_eq!(
-                triggers.judge(&Throttle::new(kind), 1, SECOND),
+                triggers.judge(&Throttle::new(kind), false, SECOND),
                 Verdict::Answer
             );
         }

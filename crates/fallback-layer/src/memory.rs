@@ -2,14 +2,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use throttle_signal::Throttle;
+use throttle_signal::{Throttle, Wait};
 use tokio::time::Instant;
 
 /// A probe that has not failed for this long keeps nobody else out: refusals come fast, answers may
 /// take a minute.
 const PROBE: Duration = Duration::from_secs(1);
 
-/// The ladder of guessed times: a second, then doubling, up to a minute.
+/// The ladder of guessed times: what is usual or a second, then doubling, up to a minute.
 const LADDER: Duration = Duration::from_secs(1);
 const LADDER_TOP: Duration = Duration::from_secs(60);
 
@@ -90,7 +90,7 @@ impl Memory {
         &self,
         candidate: usize,
         model: &Arc<str>,
-        wait: Option<Duration>,
+        wait: Wait,
         because: Option<Throttle>,
         now: Instant,
     ) {
@@ -109,16 +109,15 @@ impl Memory {
                 step: 0,
                 probe: None,
             });
-        let until = match wait {
-            Some(wait) => now + wait.min(Duration::from_secs(365 * 24 * 3600)),
+        let until = match (wait.stated(), wait.known()) {
+            (Some(stated), _) => now + stated.min(Duration::from_secs(365 * 24 * 3600)),
             // Requests that were in flight fail together, and count once.
-            None if entry.until > now => return,
-            None => {
-                let guess = LADDER
-                    .saturating_mul(1 << entry.step.min(6))
-                    .min(LADDER_TOP);
-                entry.step += 1;
-                now + guess
+            _ if entry.until > now => return,
+            (None, usual) => {
+                let first = usual.unwrap_or(LADDER);
+                let guess = first.saturating_mul(1 << entry.step.min(6));
+                entry.step = entry.step.saturating_add(1);
+                now + guess.min(LADDER_TOP.max(first))
             }
         };
         entry.probe = None;
@@ -136,7 +135,7 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use throttle_signal::{Kind, Wait};
+    use throttle_signal::Kind;
 
     use super::*;
 
@@ -154,7 +153,7 @@ mod tests {
         memory.out(
             0,
             &"m".into(),
-            Some(10 * SECOND),
+            Wait::Stated(10 * SECOND),
             Some(throttle.clone()),
             start,
         );
@@ -179,7 +178,7 @@ mod tests {
         let mut now = Instant::now();
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
             for _ in 0..20 {
-                memory.out(0, &"m".into(), None, None, now);
+                memory.out(0, &"m".into(), Wait::Unknown, None, now);
             }
             assert!(!is_up(
                 &memory,
@@ -195,8 +194,8 @@ mod tests {
     fn a_short_wait_does_not_shorten_a_long_one() {
         let start = Instant::now();
         let memory = Memory::default();
-        memory.out(0, &"m".into(), Some(60 * SECOND), None, start);
-        memory.out(0, &"m".into(), Some(SECOND), None, start);
+        memory.out(0, &"m".into(), Wait::Stated(60 * SECOND), None, start);
+        memory.out(0, &"m".into(), Wait::Stated(SECOND), None, start);
         assert!(!is_up(&memory, start + 50 * SECOND, SECOND));
     }
 
@@ -205,7 +204,13 @@ mod tests {
         let memory = Memory::default();
         let now = Instant::now();
         for model in 0..2 * MOST {
-            memory.out(0, &model.to_string().into(), Some(60 * SECOND), None, now);
+            memory.out(
+                0,
+                &model.to_string().into(),
+                Wait::Stated(60 * SECOND),
+                None,
+                now,
+            );
         }
         assert_eq!(memory.lock().len(), MOST);
     }

@@ -61,14 +61,11 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
         let triggers = self.chain.triggers;
         let verdict = match Classified::throttle(response.extensions()) {
             Some(throttle) => {
-                let attempts = response
-                    .extensions()
-                    .get::<Trail>()
-                    .map_or(1, |trail| trail.attempts);
+                let given_up = response.extensions().get().is_some_and(has_given_up);
                 let patience = current.patience.map_or(Duration::MAX, |at| {
                     at.saturating_duration_since(Instant::now())
                 });
-                triggers.judge(throttle, attempts, patience)
+                triggers.judge(throttle, given_up, patience)
             }
             None => triggers.judge_other(response.status(), head),
         };
@@ -146,7 +143,7 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
             let model = self.model(index);
             self.chain
                 .memory
-                .out(index, model, known, Some(throttle.clone()), now);
+                .out(index, model, throttle.wait(), Some(throttle.clone()), now);
         }
     }
 
@@ -163,9 +160,13 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
                 .memory
                 .up(current.index, self.model(current.index));
             for suspect in std::mem::take(&mut self.suspects) {
-                self.chain
-                    .memory
-                    .out(suspect, self.model(suspect), None, None, Instant::now());
+                self.chain.memory.out(
+                    suspect,
+                    self.model(suspect),
+                    Wait::Unknown,
+                    None,
+                    Instant::now(),
+                );
             }
         }
         self.sign(current.index, &mut response);
@@ -265,4 +266,9 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
             trail.absorb(earlier);
         }
     }
+}
+
+/// Whether a layer below has tried to outlast a refusal, by what it left in the trail.
+fn has_given_up(trail: &Trail) -> bool {
+    trail.attempts > 1 || trail.steps.iter().any(|step| step.layer == "retry-429")
 }

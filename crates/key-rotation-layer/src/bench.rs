@@ -47,6 +47,8 @@ pub(crate) enum Gate {
 pub(crate) enum Length {
     /// This long.
     Exactly(Duration),
+    /// What such limits usually take; doubling, up to a minute, while it proves too short.
+    Usually(Duration),
     /// Not known: the next step of the ladder.
     Guess,
 }
@@ -120,14 +122,9 @@ impl Bench {
         let wait = match length {
             Length::Exactly(wait) => wait,
             Length::Guess if known => return,
-            Length::Guess => {
-                if self.over && now.saturating_duration_since(self.until) > MEMORY {
-                    self.step = 0;
-                }
-                let most = LADDER.saturating_mul(1 << self.step.min(6)).min(LADDER_TOP);
-                self.step = self.step.saturating_add(1);
-                most.mul_f64(random)
-            }
+            Length::Guess => self.climb(LADDER, now).mul_f64(random),
+            Length::Usually(usual) if known => usual,
+            Length::Usually(usual) => self.climb(usual, now),
         };
         let until = far(now, wait);
         if self.over || until > self.until {
@@ -138,6 +135,18 @@ impl Bench {
             self.probe = None;
         }
         self.over = false;
+    }
+
+    /// The next step of a ladder that begins with `first`.
+    fn climb(&mut self, first: Duration, now: Instant) -> Duration {
+        if self.over && now.saturating_duration_since(self.until) > MEMORY {
+            self.step = 0;
+        }
+        let step = first
+            .saturating_mul(1 << self.step.min(6))
+            .min(LADDER_TOP.max(first));
+        self.step = self.step.saturating_add(1);
+        step
     }
 
     /// Whether nothing of it need be remembered.
@@ -257,6 +266,33 @@ mod tests {
             now = until;
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    }
+
+    #[test]
+    fn a_usual_wait_doubles_while_it_proves_too_short() {
+        let start = Instant::now();
+        for (usual, waits) in [
+            (1, [1, 2, 4, 8, 16, 32, 60, 60]),
+            (60, [60; 8]),
+            (300, [300; 8]),
+        ] {
+            let mut bench = Bench::over(start);
+            let mut now = start;
+            for wait in waits {
+                bench.send(now);
+                for _ in 0..20 {
+                    bench.refuse(
+                        Kind::RequestRate,
+                        Length::Usually(SECOND * usual),
+                        now,
+                        now,
+                        1.0,
+                    );
+                }
+                assert_eq!(bench.gate(now), Gate::Shut(now + SECOND * wait));
+                now += SECOND * wait;
+            }
+        }
     }
 
     #[test]

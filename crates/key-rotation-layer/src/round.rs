@@ -147,9 +147,7 @@ impl Round {
         }
         match outlook.passes {
             Some(_) if !throttle.retry() => Move::Instead(self.throttle(&outlook, now)),
-            Some((at, _)) if throttle.kind().is_rate() => {
-                Move::Up(sooner(throttle.wait(), at, now))
-            }
+            Some((at, _)) if throttle.kind().is_rate() => Move::Up(until(at, throttle.wait(), now)),
             _ => Move::Up(None),
         }
     }
@@ -265,10 +263,8 @@ impl Round {
     }
 }
 
-/// The wait until `at` if it is shorter than what a refusal says, or the refusal says nothing.
-fn sooner(said: Wait, at: Instant, now: Instant) -> Option<Wait> {
+/// The wait until `at`, unless that is what a refusal says: before then the pool would refuse itself.
+fn until(at: Instant, said: Wait, now: Instant) -> Option<Wait> {
     let wait = at.saturating_duration_since(now);
-    said.known()
-        .is_none_or(|said| wait < said)
-        .then_some(Wait::Stated(wait))
+    (said.known() != Some(wait)).then_some(Wait::Stated(wait))
 }

@@ -116,7 +116,7 @@ fn length(wait: Wait) -> Option<Length> {
     match wait {
         Wait::Stated(wait) => Some(Length::Exactly(wait)),
         // A guess, if an informed one.
-        Wait::Typical(wait) => Some(Length::Exactly(wait.min(LONGEST_GUESS))),
+        Wait::Typical(wait) => Some(Length::Usually(wait.min(LONGEST_GUESS))),
         _ => None,
     }
 }
@@ -143,6 +143,7 @@ mod tests {
     #[test]
     fn benches_what_the_scope_names() {
         let told = Some((Target::Model, Term::Told(Length::Exactly(MINUTE))));
+        let usual = Some((Target::Model, Term::Told(Length::Usually(MINUTE))));
         for (kind, scope, wait, bench, next) in [
             (
                 Kind::Credential,
@@ -183,7 +184,7 @@ mod tests {
                 Kind::RequestRate,
                 Scope::Model,
                 Wait::Typical(MINUTE),
-                told,
+                usual,
                 Next::OtherAccount,
             ),
             (
@@ -257,8 +258,11 @@ mod tests {
         let day = MINUTE * 60 * 24;
         let throttle = throttle(Kind::RequestRate, Scope::Model);
         let bench = |wait| Sentence::on(&throttle.clone().with_wait(wait), true).bench;
-        let told = |wait| Some((Target::Model, Term::Told(Length::Exactly(wait))));
-        assert_eq!(bench(Wait::Typical(day)), told(LONGEST_GUESS));
-        assert_eq!(bench(Wait::Stated(day)), told(day));
+        let told = |length| Some((Target::Model, Term::Told(length)));
+        assert_eq!(
+            bench(Wait::Typical(day)),
+            told(Length::Usually(LONGEST_GUESS))
+        );
+        assert_eq!(bench(Wait::Stated(day)), told(Length::Exactly(day)));
     }
 }

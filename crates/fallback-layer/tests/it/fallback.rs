@@ -139,6 +139,22 @@ async fn a_short_wait_the_layers_below_gave_up_on_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_short_wait_the_retry_layer_did_not_wait_for_goes_on() {
+    let answer = |seen: &Seen| {
+        let mut response = if model(seen) == "max" {
+            refused(rate(1))
+        } else {
+            ok()
+        };
+        Trail::of(response.extensions_mut()).step("retry-429", "it would pass the deadline");
+        response
+    };
+    let service = layer().layer(Upstream::answering(answer));
+    send(&service).await;
+    assert_eq!(models(service.get_ref()), "max plus");
+}
+
+#[tokio::test(start_paused = true)]
 async fn reads_refusals_itself_where_nobody_below_has() {
     let service = layer().layer(Upstream::new([throttled_for(30), ok()]));
     assert_eq!(send(&service).await.status(), StatusCode::OK);

@@ -96,6 +96,24 @@ async fn a_first_event_that_does_not_come_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_is_slow_but_alive_is_not_cut() {
+    let layer = FallbackLayer::new([
+        Candidate::model("max").first_byte(3 * SECOND),
+        Candidate::model("plus"),
+    ]);
+    let body = (0..5).fold(Steps::new(), |body, _| {
+        body.data(event(DELTA)).wait(60 * SECOND)
+    });
+    let response = layer
+        .layer(Upstream::new([stream(body)]))
+        .oneshot(request())
+        .await
+        .unwrap();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, event(DELTA).repeat(5));
+}
+
+#[tokio::test(start_paused = true)]
 async fn holding_can_be_switched_off() {
     let upstream = Upstream::new([stream(Steps::new().never())]);
     let service = layer()

@@ -284,6 +284,50 @@ async fn exhausted_revoked_and_good_answer_everything() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_was_refused_once_comes_back_by_its_probe() {
+    // One transient 401 must not end a key for the life of the process.
+    let refusals = AtomicU32::new(0);
+    let service = service(&pool(), move |seen| {
+        let first = seen.key == "sk-b1" && refusals.fetch_add(1, Ordering::Relaxed) == 0;
+        if first {
+            refused(throttle(Kind::Credential, Scope::Key))
+        } else {
+            ok()
+        }
+    });
+    for _ in 0..4 {
+        send(&service).await;
+    }
+    assert_eq!(service.get_ref().keys().matches("sk-b1").count(), 1);
+    time::advance(15 * 60 * SECOND).await;
+    for _ in 0..4 {
+        send(&service).await;
+    }
+    assert_eq!(service.get_ref().keys().matches("sk-b1").count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_account_is_asked_before_the_refusal_comes_back() {
+    let mut pool = KeyPool::builder();
+    for account in 0..20 {
+        pool = pool.account(
+            &*format!("a{account}"),
+            [format!("sk-{account}"), format!("sk-{account}-2")],
+        );
+    }
+    let service = service(&pool.build().unwrap(), |seen| {
+        if seen.account == "a19" {
+            ok()
+        } else {
+            refused(rate(Wait::Unknown))
+        }
+    });
+    let response = send(&service).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(trail(&response).attempts, 20);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_overloaded_server_benches_nobody_and_is_not_asked_with_another_key() {
     let service = service(&pool(), |_| {
         refused(throttle(Kind::Overloaded, Scope::Server))
