@@ -165,3 +165,43 @@ async fn patience_is_about_the_wait_and_never_about_the_answer() {
     assert!(arrivals("qwen3-max").max().unwrap() <= burst[0].at + Duration::from_millis(2100));
     assert!(arrivals("qwen-plus").max().unwrap() <= burst[0].at + Duration::from_secs(5));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_model_whose_accounts_all_cool_is_left_without_spending_a_benched_key() {
+    // Nobody paces: the pool alone knows that both accounts refuse the first model for a minute.
+    let per_minute = |studio: Studio, account, key| {
+        studio
+            .key(account, key)
+            .limits(account, "qwen3-max", Limits::per_minute(3))
+    };
+    let studio = per_minute(per_minute(Studio::new(), "a", "sk-a"), "b", "sk-b");
+    let pool = KeyPool::builder()
+        .account("a", ["sk-a"])
+        .account("b", ["sk-b"])
+        .build()
+        .unwrap();
+    let service = ServiceBuilder::new()
+        .layer(FallbackLayer::new([
+            Candidate::model("qwen3-max"),
+            Candidate::model("qwen-plus"),
+        ]))
+        .layer(Retry429Layer::new())
+        .layer(KeyRotationLayer::new(pool))
+        .service(studio.upstream());
+    for _ in 0..30 {
+        let response = service.clone().oneshot(chat("qwen3-max")).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+    let refused = studio.seen().iter().filter(|sent| sent.refused).count();
+    println!("{refused} refused");
+    // Five probes an account, after 1, 2, 4, 8 and 16 s; no discovery for each request.
+    assert!(refused <= 10, "{refused}");
+    let of = |model: &str| {
+        studio
+            .seen()
+            .iter()
+            .filter(|sent| sent.model == model && !sent.refused)
+            .count()
+    };
+    assert_eq!((of("qwen3-max"), of("qwen-plus")), (6, 24));
+}

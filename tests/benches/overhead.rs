@@ -9,6 +9,7 @@
 //! and the two headers of the answer that say who gave it.
 
 #![allow(
+    clippy::panic,
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a bench prints, and fails by panicking"
@@ -247,7 +248,7 @@ fn main() {
             .layer(Noop)
             .layer(Noop)
             .service(Upstream);
-        move |request| call(&mut service, request)
+        move |request| call(&mut service, request);
     });
 
     // Each layer alone, the scan included where it needs one.
