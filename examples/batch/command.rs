@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::args::Args;
 use crate::dispatch::{self, Ended, Sink};
-use crate::errand::Shared;
+use crate::errand::{LeftOver, Shared};
 use crate::input::{BadLine, Input};
 use crate::output::Output;
 use crate::progress::{Progress, note};
@@ -84,7 +84,10 @@ async fn batch(args: &Args) -> Result<ExitCode> {
     );
     let path = output.path().map(|path| path.display().to_string());
     output.close()?;
-    show(&table::closing(&report, path.as_deref()))?;
+    // Where nothing was done, the sentence that says why is enough.
+    if left_over.is_none() || report.completed + report.failed > 0 {
+        show(&table::closing(&report, path.as_deref()))?;
+    }
     if args.json {
         show(&serde_json::to_string(&report).context("cannot write the report as JSON")?)?;
     }
@@ -99,7 +102,7 @@ async fn batch(args: &Args) -> Result<ExitCode> {
             report.lost
         ),
     };
-    if let Some(reason) = left_over {
+    if let Some(LeftOver { reason, .. }) = left_over {
         bail!("{}; {}", target.accounts.redact(&reason), go_on());
     }
     if report.lost > 0 {

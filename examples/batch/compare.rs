@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::args::Args;
 use crate::by_hand::ByHand;
 use crate::dispatch::{self, Ended, Sink};
-use crate::errand::Shared;
+use crate::errand::{LeftOver, Shared};
 use crate::film::Frame;
 use crate::input::Input;
 use crate::output::Output;
@@ -103,7 +103,7 @@ async fn attend(
     };
     progress.finish();
     let Ended { tally, left_over } = ended;
-    if let Some(reason) = left_over {
+    if let Some(LeftOver { reason, .. }) = left_over {
         bail!("{name}: {reason}");
     }
     let requests = input.jobs.len() as u64;

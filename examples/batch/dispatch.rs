@@ -29,7 +29,7 @@ pub(crate) struct Sink<'a> {
 pub(crate) struct Ended {
     pub(crate) tally: Tally,
     /// Why requests were left over, unless it was asked to stop.
-    pub(crate) left_over: Option<String>,
+    pub(crate) left_over: Option<LeftOver>,
 }
 
 /// Takes all jobs through `service`, `concurrency` at a time, and records each as it ends.
@@ -80,11 +80,15 @@ where
                 sink.progress.advance(counts.refused());
             }
             Outcome::SetAside => {}
-            Outcome::LeftOver(LeftOver { reason, as_all }) => {
-                if as_all {
+            Outcome::LeftOver(left_over) => {
+                if left_over.as_all {
                     stop.set();
                 }
-                ended.left_over.get_or_insert(reason);
+                // They may end in another order than that in which they were refused.
+                let known = ended.left_over.as_ref();
+                if known.is_none_or(|known| left_over.first_hand && !known.first_hand) {
+                    ended.left_over = Some(left_over);
+                }
             }
         }
     }

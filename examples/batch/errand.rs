@@ -6,7 +6,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
-use throttle_signal::{Classified, Kind, Throttle, Trail, Wait};
+use throttle_signal::{Classified, Kind, Origin, Throttle, Trail};
 use tokio::sync::watch;
 use tower::{Service, ServiceExt};
 
@@ -45,6 +45,8 @@ pub(crate) struct LeftOver {
     pub(crate) reason: String,
     /// Whether no other request would fare better.
     pub(crate) as_all: bool,
+    /// Whether the endpoint said so itself, and not a layer that had heard it before.
+    pub(crate) first_hand: bool,
 }
 
 /// A request to record.
@@ -103,7 +105,11 @@ where
                     Verdict::Failed => return answered(job, &response),
                     Verdict::LeftOver { as_all } => {
                         let reason = why(throttle, &response);
-                        return Outcome::LeftOver(LeftOver { reason, as_all });
+                        return Outcome::LeftOver(LeftOver {
+                            reason,
+                            as_all,
+                            first_hand: throttle.origin() == Origin::Upstream,
+                        });
                     }
                 },
             },
@@ -114,6 +120,7 @@ where
                 return Outcome::LeftOver(LeftOver {
                     reason,
                     as_all: true,
+                    first_hand: true,
                 });
             }
             Err(broken) => {
@@ -168,14 +175,10 @@ fn verdict(throttle: &Throttle, returns: &mut u32) -> Verdict {
 }
 
 fn why(throttle: &Throttle, response: &Response<Bytes>) -> String {
-    let said = record::text(response.body(), &["/error/message", "/message"]);
-    let said = said.map_or_else(String::new, |said| format!(" (it said: {said})"));
-    match throttle.wait() {
-        Wait::Stated(wait) => format!(
-            "{throttle}{said}; it is over in {} s",
-            wait.as_secs_f64().ceil()
-        ),
-        _ => format!("{throttle}{said}"),
+    let why = throttle.to_string();
+    match record::text(response.body(), &["/error/message", "/message"]) {
+        Some(said) if said != why => format!("{why} (it said: {said})"),
+        _ => why,
     }
 }
 
