@@ -4,12 +4,12 @@ use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 
 use crate::evidence::Evidence;
-use crate::grpc;
 use crate::rule::fits;
 use crate::stated::Figures;
 use crate::when::{LONGEST, When, millis};
 use crate::windows::Exhausted;
 use crate::{Kind, Profile, Rule, Throttle, Wait};
+use crate::{coding, grpc};
 
 /// One response, to be judged.
 #[derive(Clone, Copy, Debug)]
@@ -25,10 +25,12 @@ pub(crate) struct Case<'a> {
     pub(crate) clock: Option<fn() -> SystemTime>,
 }
 
-/// Names what a response is. `None` for what is no refusal.
-pub(crate) fn judge(profile: &Profile, case: Case<'_>) -> Option<Throttle> {
+/// Names what a response is, and whether time will tell if it is worse. `None` for what is no
+/// refusal.
+pub(crate) fn judge(profile: &Profile, case: Case<'_>) -> Option<(Throttle, bool)> {
     let grpc = grpc::Verdict::read(case.headers, case.trailers);
-    let mut evidence = Evidence::read(case.body);
+    let body = coding::opened(case.headers, case.body);
+    let mut evidence = Evidence::read(&body);
     let mut status = case.status.as_u16();
     let mut inside = false;
     if let Some(grpc) = &grpc {
@@ -112,7 +114,7 @@ pub(crate) fn judge(profile: &Profile, case: Case<'_>) -> Option<Throttle> {
         .with_wait(wait)
         .with_said(evidence.message())
         .with_because(format!("{}: {because}", profile.name()));
-    Some(throttle)
+    Some((throttle, rule.suspect))
 }
 
 /// What is known when the rules are asked.

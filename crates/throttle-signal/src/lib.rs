@@ -42,8 +42,8 @@
 //!
 //! # Limits
 //!
-//! An error's body is looked at for 64 KiB and five seconds. Compressed bodies are not opened: put
-//! decompression inside of the layers. All crates of the workspace must have one version in a stack: extensions
+//! An error's body is looked at for 64 KiB and five seconds. Compressed bodies are opened
+//! with the feature `decompress` (gzip and deflate); else headers and status decide. All crates of the workspace must have one version in a stack: extensions
 //! match by type.
 //!
 //! # Cancel safety
@@ -51,6 +51,7 @@
 //! Dropping [`Read`] drops the response. Nothing else waits or is left behind.
 
 mod classified;
+mod coding;
 mod deadline;
 mod demand;
 mod evidence;
@@ -71,6 +72,7 @@ mod rule;
 mod scope;
 mod sse;
 mod stated;
+mod suspicion;
 mod throttle;
 mod times;
 mod trail;

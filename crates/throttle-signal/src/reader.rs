@@ -8,6 +8,7 @@ use http::{HeaderMap, Request, StatusCode};
 use crate::judge::{Case, judge};
 use crate::profiles;
 use crate::reading::{Host, Reading};
+use crate::suspicion::Suspicion;
 use crate::{Profile, RequestFacts, Throttle};
 
 /// Reads responses for a layer: which profile applies, and what the response means.
@@ -34,18 +35,20 @@ pub struct Reader {
     added: Option<Arc<[Profile]>>,
     clock: Option<fn() -> SystemTime>,
     hold_trailers: bool,
+    suspicion: Arc<Suspicion>,
 }
 
 impl Reader {
     /// Creates a reader that chooses the profile by the request's host, and takes the careful
     /// generic one for strangers.
     #[must_use]
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             everywhere: None,
             added: None,
             clock: Some(time_of_day),
             hold_trailers: false,
+            suspicion: Arc::default(),
         }
     }
 
@@ -133,10 +136,10 @@ impl Reader {
             model: None,
             clock: self.clock,
         };
-        judge(self.profile_for(host), case)
+        judge(self.profile_for(host), case).map(|(throttle, _)| throttle)
     }
 
-    pub(crate) fn judge(&self, host: &str, case: Case<'_>) -> Option<Throttle> {
+    pub(crate) fn judge(&self, host: &str, case: Case<'_>) -> Option<(Throttle, bool)> {
         judge(
             self.profile_for(host),
             Case {
@@ -157,6 +160,10 @@ impl Reader {
             .unwrap_or_else(|| profiles::for_host(host))
     }
 
+    pub(crate) fn suspicion(&self) -> &Suspicion {
+        &self.suspicion
+    }
+
     pub(crate) fn holds_trailers(&self) -> bool {
         self.hold_trailers
     }
@@ -175,7 +182,7 @@ impl fmt::Debug for Reader {
             .field("added", &self.added)
             .field("clock", &self.clock.is_some())
             .field("hold_trailers", &self.hold_trailers)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,18 +1,19 @@
 use std::fmt;
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::response::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use replay_body::{Peek, PeekBody, Peeked};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::judge::Case;
 use crate::{Classified, Reader, RequestFacts, is_grpc, sse};
@@ -89,6 +90,9 @@ impl Reading {
         let look = self.look(&parts);
         let state = match look {
             Look::Pass => {
+                if parts.status.is_success() {
+                    self.reader.suspicion().clear(|| self.stranger());
+                }
                 parts.extensions.get_or_insert_default::<Classified>();
                 State::Passed {
                     parts: Some((parts, body)),
@@ -151,7 +155,13 @@ impl Reading {
             };
         }
         if content_type.as_bytes().starts_with(b"text/event-stream") {
-            return if holds { Look::FirstEvent } else { Look::Pass };
+            // A wait on a success is Azure's sign of a stream that is about to fail.
+            let waits = parts.headers.contains_key(RETRY_AFTER);
+            return if holds || waits {
+                Look::FirstEvent
+            } else {
+                Look::Pass
+            };
         }
         let hides = self.reader.profile_for(self.host.as_str()).hides_errors();
         if hides && !is_longer(&parts.headers, SUCCESS) {
@@ -170,7 +180,17 @@ impl Reading {
             model: facts.and_then(RequestFacts::model).map(AsRef::as_ref),
             clock: None,
         };
-        let throttle = self.reader.judge(self.host.as_str(), case);
+        let judged = self.reader.judge(self.host.as_str(), case);
+        let throttle = judged.map(|(throttle, suspect)| {
+            if suspect && self.is_confirmed() {
+                throttle.into_exhausted()
+            } else {
+                throttle
+            }
+        });
+        if throttle.is_none() && parts.status.is_success() {
+            self.reader.suspicion().clear(|| self.stranger());
+        }
         let throttle = throttle.map(|throttle| match facts {
             Some(facts) => throttle
                 .with_account(facts.account().cloned())
@@ -179,6 +199,21 @@ impl Reading {
             None => throttle,
         });
         parts.extensions.insert(Classified(throttle));
+    }
+
+    fn is_confirmed(&self) -> bool {
+        let suspicion = self.reader.suspicion();
+        suspicion.is_confirmed(self.stranger(), Instant::now())
+    }
+
+    /// Whom a suspicion is about: the key, or who holds it, at this host.
+    fn stranger(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.host.as_str().hash(&mut hasher);
+        if let Some(facts) = &self.facts {
+            (facts.account(), facts.key()).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 }
 

@@ -35,6 +35,7 @@ pub struct Rule {
     pub(crate) retry: Option<bool>,
     pub(crate) typical: Option<Duration>,
     pub(crate) unsure: bool,
+    pub(crate) suspect: bool,
 }
 
 impl Rule {
@@ -57,6 +58,7 @@ impl Rule {
             retry: None,
             typical: None,
             unsure: false,
+            suspect: false,
         }
     }
 
@@ -155,6 +157,15 @@ impl Rule {
     pub const fn unsure(self) -> Self {
         Self {
             unsure: true,
+            ..self
+        }
+    }
+
+    /// Takes it for an exhausted quota when it has lasted for two minutes without a success between.
+    #[must_use]
+    pub const fn until_it_lasts(self) -> Self {
+        Self {
+            suspect: true,
             ..self
         }
     }

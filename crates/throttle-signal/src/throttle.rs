@@ -196,6 +196,16 @@ impl Throttle {
         self
     }
 
+    /// The same refusal, of a quota that was taken for a rate.
+    pub(crate) fn into_exhausted(self) -> Self {
+        Self {
+            kind: Kind::QuotaExhausted,
+            retry: false,
+            because: Arc::from(format!("{}, for two minutes and more", self.because)),
+            ..self
+        }
+    }
+
     /// Sets what the upstream said. Ids and keys in it are masked.
     #[must_use]
     pub fn with_said(mut self, text: Option<&str>) -> Self {

@@ -356,7 +356,8 @@ const WORDS: &[Rule] = &[
     tokens("insufficient_quota of a stranger", Scope::Unknown)
         .status(&[429])
         .code(&["insufficient_quota"])
-        .unsure(),
+        .unsure()
+        .until_it_lasts(),
     credential("key", Scope::Key).status(DENIED).text(&[
         "api key not valid",
         "invalid api key",

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full};
 use replay_body::PeekBody;
 use test_support::{NotUnpin, Steps};
 use throttle_signal::{AccountId, Classified, Kind, Profile, Reader, RequestFacts, Throttle};
-use tokio::time::Instant;
+use tokio::time::{self, Instant};
 
 fn request(uri: &str) -> Request<Full<Bytes>> {
     let body = Full::from(r#"{"model":"qwen3-max"}"#);
@@ -298,5 +298,57 @@ fn a_profile_can_be_told_to_look_into_successes() {
         Full::<Bytes>::from(r#"{"error":"too many tokens"}"#),
     );
     let read = runtime.block_on(async { reader.begin(&request("http://h/")).read(hidden).await });
+    assert_eq!(kind(&read), Some(Kind::TokenRate));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_strangers_insufficient_quota_is_exhausted_after_two_windows_without_a_success() {
+    let reader = Reader::new();
+    let refused = || {
+        response(
+            429,
+            JSON,
+            Full::<Bytes>::from(r#"{"error":{"code":"insufficient_quota"}}"#),
+        )
+    };
+    let read = |answer| {
+        reader
+            .begin(&request("https://relay.example/v1"))
+            .read(answer)
+    };
+    assert_eq!(kind(&read(refused()).await), Some(Kind::TokenRate));
+    time::advance(Duration::from_secs(119)).await;
+    assert_eq!(kind(&read(refused()).await), Some(Kind::TokenRate));
+
+    // A success between shows that it was a limit of a minute.
+    read(response(200, JSON, Full::default())).await;
+    time::advance(Duration::from_secs(10)).await;
+    assert_eq!(kind(&read(refused()).await), Some(Kind::TokenRate));
+    time::advance(Duration::from_secs(121)).await;
+    let last = read(refused()).await;
+    let throttle = Classified::throttle(last.extensions()).unwrap();
+    assert_eq!(
+        (throttle.kind(), throttle.retry()),
+        (Kind::QuotaExhausted, false)
+    );
+    // Of others nothing is known.
+    let other = reader
+        .begin(&request("https://other.example/v1"))
+        .read(refused())
+        .await;
+    assert_eq!(kind(&other), Some(Kind::TokenRate));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_states_a_wait_is_held_to_its_first_event() {
+    let body = Steps::new()
+        .data("event: response.created\ndata: {\"type\":\"response.created\"}\n\n")
+        .data("event: error\ndata: {\"type\":\"error\",\"code\":\"rate_limit_exceeded\"}\n\n")
+        .never();
+    let mut refused = response(200, SSE, body);
+    refused
+        .headers_mut()
+        .insert("retry-after", HeaderValue::from_static("4"));
+    let read = read("https://x.openai.azure.com/v1", refused).await;
     assert_eq!(kind(&read), Some(Kind::TokenRate));
 }
