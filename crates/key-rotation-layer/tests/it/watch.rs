@@ -28,8 +28,24 @@ async fn run() {
     }
 }
 
+/// In a process of its own: whether anybody listens to an event is remembered for all threads, and the
+/// other tests, to which nobody listens, run in them.
+#[test]
+fn events_tell_what_was_refused_and_what_is_done() {
+    let alone = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["watch::events", "--exact", "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&alone.stdout);
+    assert!(
+        alone.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
-async fn events_tell_what_was_refused_and_what_is_done() {
+#[ignore = "the test before runs it"]
+async fn events() {
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
 
