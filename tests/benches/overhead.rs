@@ -248,7 +248,7 @@ fn main() {
             .layer(Noop)
             .layer(Noop)
             .service(Upstream);
-        move |request| call(&mut service, request);
+        move |request| call(&mut service, request)
     });
 
     // Each layer alone, the scan included where it needs one.
@@ -288,7 +288,7 @@ fn main() {
             .service(Upstream);
         let name = format!("the whole stack, {accounts} accounts");
         rows.add(&name, make.clone(), move |request| {
-            call(&mut service, request)
+            call(&mut service, request);
         });
     }
     rows.run();
