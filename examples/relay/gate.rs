@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::{Choice, ConstantTimeEq};
 use throttle_signal::Tenant;
@@ -85,7 +85,7 @@ fn presented(headers: &HeaderMap) -> Option<&[u8]> {
             .then(|| key.trim_ascii());
     }
     let other = headers.get("api-key").or_else(|| headers.get("x-api-key"));
-    other.map(|value| value.as_bytes())
+    other.map(HeaderValue::as_bytes)
 }
 
 impl Client {

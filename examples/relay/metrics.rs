@@ -14,7 +14,7 @@ use throttle_signal::{AccountId, Kind};
 /// All that is counted, for as long as the process runs.
 pub(crate) struct Metrics {
     registry: Registry,
-    cells: RwLock<HashMap<(AccountId, Arc<str>), Arc<Cell>>>,
+    cells: RwLock<Cells>,
     /// Requests answered, whoever answered them.
     pub(crate) answers: Family<Answered, Counter>,
     /// Requests that the relay itself refused before they reached a model.
@@ -41,6 +41,9 @@ pub(crate) struct Metrics {
     cost: Family<Partition, Counter<f64, AtomicU64>>,
     first_byte: Family<Partition, Histogram, fn() -> Histogram>,
 }
+
+/// By account and model.
+type Cells = HashMap<(AccountId, Arc<str>), Arc<Cell>>;
 
 /// One account and model, with its counters at hand.
 #[derive(Debug)]

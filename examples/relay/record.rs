@@ -29,7 +29,7 @@ pub(crate) struct Record {
     first_byte: Option<Duration>,
     bytes: u64,
     tail: Option<Tail>,
-    _place: Option<Place>,
+    place: Option<Place>,
 }
 
 /// Who answered.
@@ -62,7 +62,7 @@ impl Record {
             first_byte: None,
             bytes: 0,
             tail: None,
-            _place: None,
+            place: None,
         }
     }
 
@@ -72,7 +72,7 @@ impl Record {
 
     pub(crate) fn client(&mut self, client: &Arc<str>, place: Option<Place>) {
         self.client = Arc::clone(client);
-        self._place = place;
+        self.place = place;
     }
 
     pub(crate) fn model(&mut self, model: &str) {

@@ -43,6 +43,9 @@ const WITHHELD: [HeaderName; 14] = [
     crate::dispatch::PLACE,
 ];
 
+/// How long the rest of a body that is too long is read.
+const DRAIN: Duration = Duration::from_secs(5);
+
 /// Answers one request for a model.
 pub(crate) async fn relay(
     worker: Arc<Worker>,
@@ -125,16 +128,35 @@ async fn answer(
 }
 
 /// Reads a body whole.
-async fn read(body: Body, most: usize, within: Duration) -> Result<Bytes, Refusal> {
-    if body.size_hint().lower() > most as u64 {
-        return Err(Refusal::TooLarge(most));
+async fn read(mut body: Body, most: usize, within: Duration) -> Result<Bytes, Refusal> {
+    let whole = async {
+        if body.size_hint().lower() > most as u64 {
+            return Err(Refusal::TooLarge(most));
+        }
+        match Limited::new(&mut body, most).collect().await {
+            Ok(whole) => Ok(whole.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(most)),
+            Err(_) => Err(Refusal::Unread),
+        }
+    };
+    let whole = timeout(within, whole).await;
+    let whole = whole.unwrap_or(Err(Refusal::TooSlow));
+    if matches!(whole, Err(Refusal::TooLarge(_))) {
+        // Many clients read no answer before they have sent everything.
+        let _ = timeout(DRAIN, drain(body, most)).await;
     }
-    let whole = timeout(within, Limited::new(body, most).collect()).await;
-    match whole {
-        Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(most)),
-        Ok(Err(_)) => Err(Refusal::Unread),
-        Err(_) => Err(Refusal::TooSlow),
+    whole
+}
+
+/// Reads the rest of a body that is too long, up to as much again as it may have.
+async fn drain(mut body: Body, most: usize) {
+    let mut left = most.saturating_mul(2);
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        match left.checked_sub(length) {
+            Some(less) => left = less,
+            None => return,
+        }
     }
 }
 

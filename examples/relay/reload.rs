@@ -17,6 +17,8 @@ const LOOK: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Reload {
     path: PathBuf,
+    /// What the file said when it was last read for good.
+    in_force: Option<Vec<u8>>,
     setup: watch::Sender<Arc<Setup>>,
     metrics: Arc<Metrics>,
 }
@@ -24,37 +26,38 @@ pub(crate) struct Reload {
 impl Reload {
     pub(crate) const fn new(
         path: PathBuf,
+        in_force: Option<Vec<u8>>,
         setup: watch::Sender<Arc<Setup>>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             path,
+            in_force,
             setup,
             metrics,
         }
     }
 
     /// Goes on until `told` is closed.
-    pub(crate) async fn run(self, mut told: mpsc::Receiver<()>) {
+    pub(crate) async fn run(mut self, mut told: mpsc::Receiver<()>) {
         let mut ticks = interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut in_force = read(&self.path);
-        let mut before = in_force.clone();
+        let mut before = self.in_force.clone();
         loop {
             tokio::select! {
                 word = told.recv() => {
                     if word.is_none() {
                         return;
                     }
-                    in_force = read(&self.path);
-                    before.clone_from(&in_force);
+                    self.in_force = read(&self.path);
+                    before.clone_from(&self.in_force);
                     self.reload();
                 }
                 _ = ticks.tick() => {
                     let now = read(&self.path);
                     // Seen twice alike: nobody is in the middle of writing it.
-                    if now.is_some() && now != in_force && now == before {
-                        in_force.clone_from(&now);
+                    if now.is_some() && now != self.in_force && now == before {
+                        self.in_force.clone_from(&now);
                         self.reload();
                     }
                     before = now;
@@ -95,6 +98,6 @@ impl Reload {
     }
 }
 
-fn read(path: &Path) -> Option<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> Option<Vec<u8>> {
     std::fs::read(path).ok()
 }

@@ -24,7 +24,7 @@ use crate::upstream::{Broken, Upstream};
 pub(crate) struct Routes {
     pub(crate) setup: Arc<Setup>,
     dispatch: Dispatch,
-    routes: HashMap<String, Route>,
+    by_model: HashMap<String, Route>,
 }
 
 /// The way to one model.
@@ -51,7 +51,7 @@ impl Routes {
             (name.clone(), route)
         });
         Self {
-            routes: routes.collect(),
+            by_model: routes.collect(),
             dispatch,
             setup,
         }
@@ -59,7 +59,7 @@ impl Routes {
 
     /// The way to what a caller names as a model.
     pub(crate) fn find(&self, model: &str) -> Option<&Route> {
-        self.routes.get(model)
+        self.by_model.get(model)
     }
 
     /// Sends a request on its way.

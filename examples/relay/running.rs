@@ -13,7 +13,7 @@ use crate::Args;
 use crate::config::Config;
 use crate::demo::Demo;
 use crate::metrics::Metrics;
-use crate::reload::Reload;
+use crate::reload::{Reload, read};
 use crate::server::serve;
 use crate::setup::Setup;
 use crate::worker::Worker;
@@ -39,12 +39,13 @@ impl Relay {
     ///
     /// The configuration is wrong, or the address cannot be listened on.
     pub async fn start(args: &Args) -> Result<Self> {
-        let (config, demo) = match &args.config {
-            Some(path) => (Config::load(path)?, None),
-            None => {
-                let demo = Demo::start().await?;
-                (demo.config, Some((demo.simulator, demo.api_key)))
-            }
+        // Before it is parsed: what changes from now on is seen.
+        let text = args.config.as_deref().and_then(read);
+        let (config, demo) = if let Some(path) = &args.config {
+            (Config::load(path)?, None)
+        } else {
+            let demo = Demo::start().await?;
+            (demo.config, Some((demo.simulator, demo.api_key)))
         };
         for provider in config.providers.iter().filter(|it| it.base.exposes_keys()) {
             let provider = &provider.name;
@@ -95,7 +96,7 @@ impl Relay {
         }
         let reload = args.config.as_ref().map(|path| {
             let (tell, told) = mpsc::channel(1);
-            let reload = Reload::new(path.clone(), setup, Arc::clone(&metrics));
+            let reload = Reload::new(path.clone(), text, setup, Arc::clone(&metrics));
             tokio::spawn(reload.run(told));
             tell
         });

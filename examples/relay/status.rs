@@ -1,5 +1,6 @@
 use key_rotation_layer::Out;
 use serde_json::{Value, json};
+use throttle_signal::AccountId;
 use tokio::time::Instant;
 
 use crate::metrics::{Cooling, Metrics, Partition, Used};
@@ -102,7 +103,7 @@ pub(crate) fn show(setup: &Setup) -> Value {
             let wait =
                 |at: Option<Instant>| at.map(|at| at.saturating_duration_since(now).as_secs_f64());
             json!({
-                "account": partition.account.as_ref().map(|account| account.as_str()),
+                "account": partition.account.as_ref().map(AccountId::as_str),
                 "model": partition.model.as_deref(),
                 "limits": limits.collect::<Vec<_>>(),
                 "waiting": partition.waiting,

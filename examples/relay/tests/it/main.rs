@@ -1,0 +1,13 @@
+//! The relay over real HTTP.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking"
+)]
+
+mod caller;
+mod config;
+mod http;
+mod reload;
