@@ -153,6 +153,9 @@ impl<'a> Evidence<'a> {
     fn unfold(&mut self, depth: u8) {
         let mut inside = Evidence::default();
         for text in &self.texts {
+            if !text.bytes().any(|byte| matches!(byte, b'{' | b'[' | b'(')) {
+                continue;
+            }
             bracketed(text, &mut inside);
             quoted(text, &mut inside);
             let Some(at) = text
@@ -170,7 +173,17 @@ impl<'a> Evidence<'a> {
             inner.unfold(depth - 1);
             inside.merge(inner.into_owned());
         }
-        self.merge(inside);
+        if !inside.is_empty() {
+            self.merge(inside);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.codes.is_empty()
+            && self.texts.is_empty()
+            && self.waits.is_empty()
+            && self.headers.is_empty()
+            && !self.error
     }
 
     fn merge(&mut self, other: Evidence<'a>) {

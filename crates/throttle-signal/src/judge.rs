@@ -89,11 +89,13 @@ pub(crate) fn judge(profile: &Profile, case: Case<'_>) -> Option<(Throttle, bool
         .retry
         .filter(|_| !rule.unsure)
         .unwrap_or(kind.passes_with_time());
-    let mut because = rule.name;
+    let mut because = profile.because(number);
     if kind.is_rate() && figures.no_allowance() {
-        (kind, retry, because) = (Kind::QuotaExhausted, false, "a limit of nothing");
+        (kind, retry) = (Kind::QuotaExhausted, false);
+        because = format!("{because}, with a limit of nothing").into();
     } else if kind.is_rate() && figures.never_fits() {
-        (retry, because) = (false, "larger than the limit");
+        retry = false;
+        because = format!("{because}, larger than the limit").into();
     }
     // Somebody below has done the retrying, or knows that none helps.
     let asked_not_to = case
@@ -113,7 +115,7 @@ pub(crate) fn judge(profile: &Profile, case: Case<'_>) -> Option<(Throttle, bool
         .with_retry(retry)
         .with_wait(wait)
         .with_said(evidence.message())
-        .with_because(format!("{}: {because}", profile.name()));
+        .with_because(because);
     Some((throttle, rule.suspect))
 }
 

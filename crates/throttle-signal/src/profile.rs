@@ -38,7 +38,14 @@ struct Inner {
     own: usize,
     rules: Vec<Rule>,
     in_success: bool,
-    matcher: OnceLock<Arc<Matcher>>,
+    compiled: OnceLock<Arc<Compiled>>,
+}
+
+/// What is made of the rules when they are first asked.
+struct Compiled {
+    matcher: Matcher,
+    // What each rule is called in a verdict.
+    because: Vec<Arc<str>>,
 }
 
 /// A built-in profile.
@@ -60,7 +67,7 @@ impl Profile {
             own: 0,
             rules: profiles::generic::RULES.concat(),
             in_success: false,
-            matcher: OnceLock::new(),
+            compiled: OnceLock::new(),
         }))
     }
 
@@ -141,7 +148,7 @@ impl Profile {
             own: 0,
             rules,
             in_success: table.in_success,
-            matcher: OnceLock::new(),
+            compiled: OnceLock::new(),
         }))
     }
 
@@ -158,14 +165,31 @@ impl Profile {
     }
 
     pub(crate) fn matcher(&self) -> &Matcher {
-        self.0
-            .matcher
-            .get_or_init(|| Arc::new(Matcher::new(&self.0.rules)))
+        &self.compiled().matcher
+    }
+
+    /// What rule `number` is called: profile and rule.
+    pub(crate) fn because(&self, number: usize) -> Arc<str> {
+        let because = self.compiled().because.get(number).cloned();
+        because.unwrap_or_else(|| Arc::from(self.name()))
+    }
+
+    fn compiled(&self) -> &Compiled {
+        let Inner { rules, name, .. } = &*self.0;
+        self.0.compiled.get_or_init(|| {
+            let because = rules
+                .iter()
+                .map(|rule| format!("{name}: {}", rule.name).into());
+            Arc::new(Compiled {
+                matcher: Matcher::new(rules),
+                because: because.collect(),
+            })
+        })
     }
 
     fn edit(&mut self) -> &mut Inner {
         let inner = Arc::make_mut(&mut self.0);
-        inner.matcher = OnceLock::new();
+        inner.compiled = OnceLock::new();
         inner
     }
 }

@@ -9,6 +9,15 @@ const PREFIXES: [&str; 22] = [
     "Bearer", "org-", "org_", "proj-", "proj_", "user-", "user_", "acct_", "req_", "team-",
 ];
 
+/// As much of a message as is needed to show its beginning whole.
+pub(crate) fn beginning(text: &str) -> &str {
+    let mut end = text.len().min(4 * LENGTH);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
 /// A message of an upstream, cut to a line, with everything in it that looks like an id or a key
 /// masked: `org-a1b2c3` becomes `org-…`.
 pub(crate) fn redacted(text: &str) -> String {

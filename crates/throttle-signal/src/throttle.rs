@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::redact::redacted;
+use crate::redact::{beginning, redacted};
 use crate::{AccountId, Fingerprint, Kind, Scope, Wait};
 
 /// A refusal, read: what was exceeded, whom it concerns, how long it lasts and whether waiting
@@ -23,7 +23,17 @@ pub struct Throttle {
     key: Option<Fingerprint>,
     model: Option<Arc<str>>,
     because: Arc<str>,
-    said: Option<Arc<str>>,
+    said: Option<Said>,
+}
+
+/// The beginning of an upstream's message. It is masked when somebody looks, which few do.
+#[derive(Clone, Eq, PartialEq)]
+struct Said(Arc<str>);
+
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&redacted(&self.0), f)
+    }
 }
 
 /// Who said it. For people: layers decide by [`Throttle::retry`] and [`Throttle::wait`] alone.
@@ -129,8 +139,8 @@ impl Throttle {
     /// What the upstream said, for people: its message in at most a line, with everything masked
     /// that looks like an id or a key.
     #[must_use]
-    pub fn said(&self) -> Option<&str> {
-        self.said.as_deref()
+    pub fn said(&self) -> Option<String> {
+        self.said.as_ref().map(|Said(text)| redacted(text))
     }
 
     /// Sets whom it concerns.
@@ -206,10 +216,10 @@ impl Throttle {
         }
     }
 
-    /// Sets what the upstream said. Ids and keys in it are masked.
+    /// Sets what the upstream said. Ids and keys in it are masked when it is shown.
     #[must_use]
     pub fn with_said(mut self, text: Option<&str>) -> Self {
-        self.said = text.map(|text| Arc::from(redacted(text)));
+        self.said = text.map(|text| Said(Arc::from(beginning(text))));
         self
     }
 }

@@ -209,7 +209,7 @@ async fn what_the_upstream_said_is_shown_without_ids() {
     .await;
     let throttle = Classified::throttle(read.extensions()).unwrap();
     assert_eq!(
-        throttle.said(),
+        throttle.said().as_deref(),
         Some("Your account org-…<ak-…> reached max RPM: 3")
     );
     assert!(!format!("{throttle:?} {throttle}").contains("1a2b3c"));
