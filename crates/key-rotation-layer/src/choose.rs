@@ -9,7 +9,7 @@ use crate::KeyPool;
 use crate::account::allows;
 use crate::lease::Lease;
 use crate::member::{Member, Standing};
-use crate::strategy::{Candidate, Rank, Wish};
+use crate::strategy::{Candidate, Pick, Rank, Wish};
 use crate::tried::Tried;
 
 /// How much later than the second-best account a request may still be sent on the best. Forecasts
@@ -78,6 +78,9 @@ impl KeyPool {
             .facts
             .account()
             .filter(|id| members.iter().any(|member| member.id == **id));
+        if let Some(choice) = self.choose_rested(&members, pinned, ask) {
+            return choice;
+        }
         // Another thread may take the probe between the look and the grip; then look again.
         for _ in 0..=members.len() {
             let (best, outlook, foreign) = self.look(&members, pinned, ask);
@@ -103,6 +106,50 @@ impl KeyPool {
             passes: Some((ask.now + SLACK, Kind::RequestRate)),
             probe: None,
         })
+    }
+
+    /// Picks the account that rested longest if it has room now: none has an earlier slot. The others
+    /// need not be asked for theirs, which is most of the cost where nothing is scarce.
+    fn choose_rested(
+        &self,
+        members: &[Arc<Member>],
+        pinned: Option<&AccountId>,
+        ask: &Ask<'_>,
+    ) -> Option<Choice> {
+        let headroom = ask.headroom?;
+        if self.shared.strategy.0 != Pick::EarliestSlot
+            || ask.before.is_some()
+            || !ask.tried.is_empty()
+        {
+            return None;
+        }
+        let mut usable = 0;
+        let mut rested: Option<(u64, usize)> = None;
+        for (index, member) in members.iter().enumerate() {
+            if pinned.is_some_and(|id| *id != member.id) || !allows(&member.hosts, ask.host) {
+                continue;
+            }
+            let state = member.lock();
+            match member.standing(&state, ask.model, ask.tried, ask.now) {
+                Standing::Usable { busy: false, .. } => {
+                    usable += 1;
+                    let candidate = (state.last_used, index);
+                    rested = Some(rested.map_or(candidate, |rested| rested.min(candidate)));
+                }
+                Standing::Usable { .. } => usable += 1,
+                Standing::Shut { .. } | Standing::Asked | Standing::Off => {}
+            }
+        }
+        let (_, index) = rested?;
+        let member = &members[index];
+        let slot = headroom.earliest(&member.id, ask.facts, ask.now)?;
+        if slot > ask.now {
+            return None;
+        }
+        let lease = self.grip(member, index, members.len(), ask)?;
+        // Should another request be faster, this one comes back and all are asked.
+        let start_by = (usable > 1).then(|| ask.now + SLACK);
+        Some(Choice::Send(lease, start_by))
     }
 
     fn look<'a>(

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use replay_body::{Kept, PeekBody, Replay};
-use throttle_signal::{Classified, Read, Reader, Reading, Throttle, Trail};
+use throttle_signal::{Classified, Read, Reading, Throttle, Trail};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -36,7 +36,6 @@ pin_project! {
     {
         again: Option<Again<S, B>>,
         round: Round,
-        reader: Reader,
         #[pin]
         state: State<S::Future, R>,
     }
@@ -104,12 +103,10 @@ where
         sent: Sent,
         round: Round,
         again: Option<Again<S, B>>,
-        reader: Reader,
     ) -> Self {
         Self {
             again,
             round,
-            reader,
             state: State::Called {
                 future,
                 sent: Some(sent),
@@ -117,11 +114,10 @@ where
         }
     }
 
-    pub(crate) fn answered(response: Response<PeekBody<R>>, round: Round, reader: Reader) -> Self {
+    pub(crate) fn answered(response: Response<PeekBody<R>>, round: Round) -> Self {
         Self {
             again: None,
             round,
-            reader,
             state: State::Answered {
                 response: Some(response),
             },
@@ -194,7 +190,7 @@ where
                     let request =
                         lease.apply(Request::from_parts(again.parts.clone(), body), start_by);
                     let sent = Sent {
-                        reading: this.reader.begin(&request),
+                        reading: this.round.settings.reader.begin(&request),
                         lease: Some(lease),
                     };
                     State::Called {
@@ -248,7 +244,10 @@ fn decide<S, B: Replay, R: Body>(
                 Trail::take(response.extensions_mut()),
                 Some((&account, throttle.kind())),
             );
-            *response = round.envelope.refuse(throttle, &again.parts.headers);
+            *response = round
+                .settings
+                .envelope
+                .refuse(throttle, &again.parts.headers);
             round.close(Trail::of(response.extensions_mut()), None);
             None
         }

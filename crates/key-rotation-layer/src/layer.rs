@@ -15,10 +15,11 @@ use crate::{Conversation, KeyPool, KeyRotation};
 #[derive(Clone)]
 #[must_use = "layers do nothing unless applied"]
 pub struct KeyRotationLayer {
-    pub(crate) settings: Settings,
+    // Behind one pointer: services are cloned and futures made for every request.
+    settings: Arc<Settings>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) pool: KeyPool,
     pub(crate) headroom: Option<Arc<dyn Headroom>>,
@@ -30,38 +31,38 @@ pub(crate) struct Settings {
 impl KeyRotationLayer {
     /// Creates a layer that sends with the keys of `pool`.
     pub fn new(pool: KeyPool) -> Self {
-        let settings = Settings {
+        let settings = Arc::new(Settings {
             pool,
             headroom: None,
             envelope: Envelope::new(),
             reader: Reader::new(),
             sticky: Sticky::default(),
-        };
+        });
         Self { settings }
     }
 
     /// Sets whom to ask when an account has room: the limiter below this layer.
     pub fn headroom(mut self, headroom: impl Headroom + 'static) -> Self {
-        self.settings.headroom = Some(Arc::new(headroom));
+        Arc::make_mut(&mut self.settings).headroom = Some(Arc::new(headroom));
         self
     }
 
     /// Sets how refusals are read, where no layer below has read them: see [`Reader`].
     pub fn reader(mut self, reader: Reader) -> Self {
-        self.settings.reader = reader;
+        Arc::make_mut(&mut self.settings).reader = reader;
         self
     }
 
     /// Sets how a refusal by the pool itself is put.
     pub fn envelope(mut self, envelope: Envelope) -> Self {
-        self.settings.envelope = envelope;
+        Arc::make_mut(&mut self.settings).envelope = envelope;
         self
     }
 
     /// Sets what tells which requests belong to one conversation, for
     /// [`Strategy::sticky`](crate::Strategy::sticky). [`Conversation::user`] if not set.
     pub fn sticky_by(mut self, conversation: Conversation) -> Self {
-        self.settings.sticky = Sticky::new(conversation);
+        Arc::make_mut(&mut self.settings).sticky = Sticky::new(conversation);
         self
     }
 }
@@ -70,7 +71,7 @@ impl<S> Layer<S> for KeyRotationLayer {
     type Service = KeyRotation<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        KeyRotation::new(inner, self.settings.clone())
+        KeyRotation::new(inner, Arc::clone(&self.settings))
     }
 }
 

@@ -1,14 +1,12 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, Uri};
-use throttle_signal::{
-    Envelope, Headroom, Kind, Origin, RequestFacts, Scope, Throttle, Trail, Wait,
-};
+use throttle_signal::{Kind, Origin, RequestFacts, Scope, Throttle, Trail, Wait};
 use tokio::time::Instant;
 
-use crate::KeyPool;
 use crate::account::host;
 use crate::choose::{Ask, Choice, Outlook};
+use crate::layer::Settings;
 use crate::lease::Lease;
 use crate::sentence::{Next, Sentence, Term, open_term};
 use crate::tried::Tried;
@@ -19,9 +17,7 @@ const MOST_HANDED_BACK: u8 = 16;
 /// One attempt's way through the pool: who was asked, who is next, what to answer when nobody is.
 #[derive(Debug)]
 pub(crate) struct Round {
-    pub(crate) pool: KeyPool,
-    pub(crate) headroom: Option<Arc<dyn Headroom>>,
-    pub(crate) envelope: Envelope,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) facts: RequestFacts,
     pub(crate) conversation: Option<u64>,
     tried: Tried,
@@ -48,17 +44,13 @@ pub(crate) enum Move {
 
 impl Round {
     pub(crate) const fn new(
-        pool: KeyPool,
-        headroom: Option<Arc<dyn Headroom>>,
-        envelope: Envelope,
+        settings: Arc<Settings>,
         facts: RequestFacts,
         conversation: Option<u64>,
     ) -> Self {
         let tried = Tried::nobody();
         Self {
-            pool,
-            headroom,
-            envelope,
+            settings,
             facts,
             conversation,
             tried,
@@ -70,7 +62,9 @@ impl Round {
     }
 
     fn model(&self) -> &Arc<str> {
-        self.facts.model().unwrap_or(&self.pool.shared.unnamed)
+        self.facts
+            .model()
+            .unwrap_or(&self.settings.pool.shared.unnamed)
     }
 
     fn ask<'a>(&'a self, host: Option<&'a str>, now: Instant) -> Ask<'a> {
@@ -79,7 +73,7 @@ impl Round {
             model: self.model(),
             host,
             conversation: self.conversation,
-            headroom: self.headroom.as_deref(),
+            headroom: self.settings.headroom.as_deref(),
             tried: &self.tried,
             before: None,
             now,
@@ -88,7 +82,9 @@ impl Round {
 
     /// Picks whom to send to first.
     pub(crate) fn first(&self, uri: &Uri, headers: &HeaderMap, now: Instant) -> Choice {
-        self.pool.choose(&self.ask(host(uri, headers), now))
+        self.settings
+            .pool
+            .choose(&self.ask(host(uri, headers), now))
     }
 
     /// The latest moment the first send may leave the limiter, where the request can then go to
@@ -135,8 +131,8 @@ impl Round {
         }
         let outlook = match (sentence.next, again) {
             (Next::Nobody, _) => return Move::Up(None),
-            (_, None) => self.pool.outlook(&ask),
-            (_, Some(_)) => match self.pool.choose(&ask) {
+            (_, None) => self.settings.pool.outlook(&ask),
+            (_, Some(_)) => match self.settings.pool.choose(&ask) {
                 Choice::Send(lease, start_by) => return self.go_on(lease, start_by),
                 Choice::Nobody(outlook) => outlook,
                 Choice::Foreign => Outlook::default(),
@@ -171,7 +167,7 @@ impl Round {
         self.handed_back += 1;
         let mut ask = self.ask(host, now);
         ask.before = self.facts.start_by();
-        match self.pool.choose(&ask) {
+        match self.settings.pool.choose(&ask) {
             Choice::Send(lease, start_by) => Some(self.go_on(lease, start_by)),
             Choice::Nobody(_) | Choice::Foreign => None,
         }
@@ -199,7 +195,7 @@ impl Round {
             }
         }
         if sentence.next == Next::EarlierAccount {
-            if let (None, Some(wait)) = (&self.headroom, throttle.wait().known()) {
+            if let (None, Some(wait)) = (&self.settings.headroom, throttle.wait().known()) {
                 lease.pace(crate::bench::far(now, wait), now);
             }
         }
@@ -208,10 +204,11 @@ impl Round {
                 Term::Told(length) => length,
                 Term::Open => {
                     let key = (sentence.next == Next::AnyKey).then(|| lease.key());
-                    let others = self
-                        .pool
-                        .has_other(lease.account(), key, &self.ask(host, now));
-                    open_term(self.pool.shared.probe_every, !others)
+                    let others =
+                        self.settings
+                            .pool
+                            .has_other(lease.account(), key, &self.ask(host, now));
+                    open_term(self.settings.pool.shared.probe_every, !others)
                 }
             };
             lease.refuse(target, throttle.kind(), length, fastrand::f64(), now);

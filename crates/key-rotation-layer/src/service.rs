@@ -1,5 +1,6 @@
 use std::fmt;
 use std::mem;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -30,11 +31,11 @@ use crate::watch;
 #[derive(Clone)]
 pub struct KeyRotation<S> {
     inner: S,
-    settings: Settings,
+    settings: Arc<Settings>,
 }
 
 impl<S> KeyRotation<S> {
-    pub(crate) const fn new(inner: S, settings: Settings) -> Self {
+    pub(crate) const fn new(inner: S, settings: Arc<Settings>) -> Self {
         Self { inner, settings }
     }
 
@@ -70,25 +71,13 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let now = Instant::now();
-        let Settings {
-            pool,
-            headroom,
-            envelope,
-            reader,
-            sticky,
-        } = &self.settings;
         let facts = RequestFacts::ensure(&mut request, now);
+        let Settings { pool, sticky, .. } = &*self.settings;
         let conversation = match pool.shared.strategy.0 {
             Pick::Sticky { .. } => sticky.conversation(&request),
             _ => None,
         };
-        let mut round = Round::new(
-            pool.clone(),
-            headroom.clone(),
-            envelope.clone(),
-            facts,
-            conversation,
-        );
+        let mut round = Round::new(Arc::clone(&self.settings), facts, conversation);
 
         match round.first(request.uri(), request.headers(), now) {
             Choice::Send(lease, start_by) => {
@@ -99,18 +88,18 @@ where
                 let start_by = round.hurry(start_by, can_move);
                 let request = lease.apply(request, start_by);
                 let sent = Sent {
-                    reading: reader.begin(&request),
+                    reading: self.settings.reader.begin(&request),
                     lease: Some(lease),
                 };
-                ResponseFuture::called(self.inner.call(request), sent, round, again, reader.clone())
+                ResponseFuture::called(self.inner.call(request), sent, round, again)
             }
             // Nothing of this pool: it goes as it came.
             Choice::Foreign => {
                 let sent = Sent {
-                    reading: reader.begin(&request),
+                    reading: self.settings.reader.begin(&request),
                     lease: None,
                 };
-                ResponseFuture::called(self.inner.call(request), sent, round, None, reader.clone())
+                ResponseFuture::called(self.inner.call(request), sent, round, None)
             }
             Choice::Nobody(outlook) => {
                 // Lets go of the readiness this instance held.
@@ -118,8 +107,8 @@ where
                 drop(mem::replace(&mut self.inner, fresh));
                 let throttle = round.throttle(&outlook, now);
                 watch::all_out(&throttle);
-                let response = envelope.refuse(throttle, request.headers());
-                ResponseFuture::answered(response, round, reader.clone())
+                let response = self.settings.envelope.refuse(throttle, request.headers());
+                ResponseFuture::answered(response, round)
             }
         }
     }

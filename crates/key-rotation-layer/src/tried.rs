@@ -23,6 +23,10 @@ impl Tried {
         self.keys.push(key);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.accounts.is_empty() && self.keys.is_empty()
+    }
+
     pub(crate) fn has_account(&self, account: &AccountId) -> bool {
         self.accounts.contains(account)
     }
