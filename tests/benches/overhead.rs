@@ -156,7 +156,9 @@ impl Rows {
         mut job: impl FnMut(T) + 'static,
     ) {
         let input = make();
-        job(make());
+        for _ in 0..20 {
+            job(make());
+        }
         let allocations = measure(|| job(input)).count_total;
         let run = move || {
             let inputs: Vec<_> = (0..BATCH).map(|_| make()).collect();
