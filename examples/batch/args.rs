@@ -14,8 +14,9 @@ use crate::quota::Quota;
 /// DASHSCOPE_API_KEYS (KEY[@ACCOUNT], several separated by commas), answers to OUT.
 ///
 /// Run again with the same OUT to go on where a run was stopped or killed.
-#[expect(
+#[allow(
     clippy::doc_markdown,
+    rustdoc::bare_urls,
     reason = "shown on the terminal, where Markdown is noise"
 )]
 #[derive(Debug, Parser)]
