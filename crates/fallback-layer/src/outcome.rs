@@ -4,7 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{HeaderName, RETRY_AFTER};
 use http::uri::Authority;
-use http::{Response, response};
+use http::{HeaderValue, Response, response};
 use http_body::Body;
 use replay_body::{PeekBody, Replay};
 use throttle_signal::{Classified, Kind, Origin, Scope, Throttle, Trail, Wait};
@@ -252,7 +252,11 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
         if let Some(name) = &candidate.header {
             response.headers_mut().insert(CANDIDATE, name.clone());
         }
-        response.headers_mut().insert(ATTEMPTS, self.tried.into());
+        let tried = match self.tried {
+            1 => HeaderValue::from_static("1"), // the usual one, for nothing
+            tried => tried.into(),
+        };
+        response.headers_mut().insert(ATTEMPTS, tried);
         let trail = Trail::of(response.extensions_mut());
         trail.candidate = Some(Arc::clone(&candidate.name));
         trail.candidates_tried = self.tried;
