@@ -82,6 +82,8 @@
 //!   [`ReplayLayer`](replay_body::ReplayLayer).
 //! * A request no candidate can be applied to goes down once, as it came.
 //! * While other candidates are tried, the first refusal is kept, up to 64 KiB of its body read.
+//! * A stream that stalls after its first event is not cut here: nothing could take its place. A body
+//!   timeout above or below this layer ends it.
 //! * What an upstream began before a timeout or a server error it may finish, and charge for.
 //! * Extensions match by type: use the same release of all crates of this family.
 //!
