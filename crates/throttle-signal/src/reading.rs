@@ -11,12 +11,11 @@ use http::response::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, Response};
 use http_body::Body;
-use pin_project_lite::pin_project;
-use replay_body::{Peek, PeekBody, Peeked};
+use replay_body::{Peek, PeekBody};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::judge::Case;
-use crate::{Classified, Reader, RequestFacts, is_grpc, sse};
+use crate::{Classified, Reader, RequestFacts, sse};
 
 /// How much of an error's body is looked at.
 const ERROR: usize = 64 * 1024;
@@ -86,25 +85,28 @@ impl Reading {
     where
         B: Body<Data = Bytes>,
     {
-        let (mut parts, body) = response.into_parts();
-        let look = self.look(&parts);
-        let state = match look {
+        let mut response = response;
+        let state = match self.look(&response) {
             Look::Pass => {
-                if parts.status.is_success() {
+                if response.status().is_success() {
                     self.reader.suspicion().clear(|| self.stranger());
                 }
-                parts.extensions.get_or_insert_default::<Classified>();
+                response
+                    .extensions_mut()
+                    .get_or_insert_default::<Classified>();
                 State::Passed {
-                    parts: Some((parts, body)),
+                    response: Some(response),
                 }
             }
             Look::Headers => {
+                let (mut parts, body) = response.into_parts();
                 self.judge(&mut parts, None, b"");
                 State::Passed {
-                    parts: Some((parts, body)),
+                    response: Some(Response::from_parts(parts, body)),
                 }
             }
             look => {
+                let (parts, body) = response.into_parts();
                 let stop = match look {
                     Look::FirstEvent => sse::begun,
                     Look::Success => is_content,
@@ -116,12 +118,14 @@ impl Reading {
                     ERROR
                 };
                 State::Peeking {
-                    reading: self.clone(),
-                    parts: Some(parts),
-                    peek: Peek::new(body, limit).until(stop),
-                    // A stream's first event is the answer itself: however long it takes, there is
-                    // nothing to hand on before.
-                    patience: (look == Look::Error).then(|| sleep(PATIENCE)),
+                    peeking: Box::new(Peeking {
+                        reading: self.clone(),
+                        parts: Some(parts),
+                        peek: Peek::new(body, limit).until(stop),
+                        // A stream's first event is the answer itself: however long it takes, there
+                        // is nothing to hand on before.
+                        patience: (look == Look::Error).then(|| Box::pin(sleep(PATIENCE))),
+                    }),
                 }
             }
         };
@@ -129,42 +133,40 @@ impl Reading {
     }
 
     /// How far to read a response with this head.
-    fn look(&self, parts: &Parts) -> Look {
-        let status = parts.status.as_u16();
-        if parts.extensions.get::<Classified>().is_some() {
+    fn look<B>(&self, response: &Response<B>) -> Look {
+        if response.extensions().get::<Classified>().is_some() {
             return Look::Pass;
         }
-        if status >= 400 {
+        let status = response.status();
+        if status.as_u16() >= 400 {
             return Look::Error;
         }
-        if !parts.status.is_success() {
-            return Look::Pass;
-        }
-        let holds = self
-            .facts
-            .as_ref()
-            .is_some_and(RequestFacts::hold_first_event);
-        let Some(content_type) = parts.headers.get(CONTENT_TYPE) else {
+        let headers = response.headers();
+        let Some(content_type) = headers.get(CONTENT_TYPE).filter(|_| status.is_success()) else {
             return Look::Pass;
         };
-        if is_grpc(&parts.headers) {
-            return match parts.headers.contains_key("grpc-status") {
-                true => Look::Headers,
-                false if self.reader.holds_trailers() => Look::Trailers,
-                false => Look::Pass,
-            };
-        }
-        if content_type.as_bytes().starts_with(b"text/event-stream") {
+        let content_type = content_type.as_bytes();
+        if content_type.starts_with(b"text/event-stream") {
             // A wait on a success is Azure's sign of a stream that is about to fail.
-            let waits = parts.headers.contains_key(RETRY_AFTER);
-            return if holds || waits {
+            let holds = |facts: &RequestFacts| facts.hold_first_event();
+            let holds = self.facts.as_ref().is_some_and(holds);
+            return if holds || headers.contains_key(RETRY_AFTER) {
                 Look::FirstEvent
             } else {
                 Look::Pass
             };
         }
+        if content_type.starts_with(b"application/grpc") {
+            return if headers.contains_key("grpc-status") {
+                Look::Headers
+            } else if self.reader.holds_trailers() {
+                Look::Trailers
+            } else {
+                Look::Pass
+            };
+        }
         let hides = self.reader.profile_for(self.host.as_str()).hides_errors();
-        if hides && !is_longer(&parts.headers, SUCCESS) {
+        if hides && !is_longer(headers, SUCCESS) {
             return Look::Success;
         }
         Look::Pass
@@ -233,46 +235,67 @@ fn is_content(head: &[u8]) -> bool {
         .any(|mark| head.windows(mark.len()).any(|part| part == *mark))
 }
 
-pin_project! {
-    /// Future of [`Reading::read`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it drops the response.
-    ///
-    /// # Panics
-    ///
-    /// Polling panics outside a Tokio runtime with time enabled, if the response is an error. So
-    /// does creating it.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct Read<B>
-    where
-        B: Body, // for `B::Error`
-    {
-        #[pin]
-        state: State<B>,
+/// Future of [`Reading::read`].
+///
+/// # Cancel safety
+///
+/// Dropping it drops the response.
+///
+/// # Panics
+///
+/// Creating and polling it panics outside a Tokio runtime with time enabled, if the response is an
+/// error.
+#[must_use = "futures do nothing unless polled"]
+pub struct Read<B>
+where
+    B: Body, // for `B::Error`
+{
+    state: State<B>,
+}
+
+enum State<B>
+where
+    B: Body,
+{
+    // Nothing to read.
+    Passed { response: Option<Response<B>> },
+    // The beginning of the body is arriving. Boxed, since most responses pass.
+    Peeking { peeking: Box<Peeking<B>> },
+}
+
+struct Peeking<B> {
+    reading: Reading,
+    parts: Option<Parts>,
+    peek: Peek<B>,
+    patience: Option<Pin<Box<Sleep>>>,
+}
+
+impl<B> Peeking<B>
+where
+    B: Body<Data = Bytes>,
+{
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<PeekBody<B>>> {
+        let peeked = match Pin::new(&mut self.peek).poll(cx) {
+            Poll::Ready(peeked) => peeked,
+            Poll::Pending => match &mut self.patience {
+                Some(patience) => {
+                    ready!(patience.as_mut().poll(cx));
+                    self.peek.stop()
+                }
+                None => return Poll::Pending,
+            },
+        };
+        let Some(mut parts) = self.parts.take() else {
+            return Poll::Pending; // polled again after it completed
+        };
+        self.reading
+            .judge(&mut parts, peeked.trailers(), peeked.head());
+        Poll::Ready(Response::from_parts(parts, peeked.into_body()))
     }
 }
 
-pin_project! {
-    #[project = StateProj]
-    #[allow(clippy::large_enum_variant, reason = "a box would be on the path of every refusal")]
-    enum State<B>
-    where
-        B: Body,
-    {
-        // Nothing to read.
-        Passed { parts: Option<(Parts, B)> },
-        // The beginning of the body is arriving.
-        Peeking {
-            reading: Reading,
-            parts: Option<Parts>,
-            peek: Peek<B>,
-            #[pin]
-            patience: Option<Sleep>,
-        },
-    }
-}
+// A body that is being read is pinned in a box of its own; the rest is moved freely.
+impl<B: Body> Unpin for Read<B> {}
 
 impl<B> Future for Read<B>
 where
@@ -280,36 +303,13 @@ where
 {
     type Output = Response<PeekBody<B>>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProj::Passed { parts } => match parts.take() {
-                Some((parts, body)) => {
-                    Poll::Ready(Response::from_parts(parts, PeekBody::new(body)))
-                }
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.state {
+            State::Passed { response } => match response.take() {
+                Some(response) => Poll::Ready(response.map(PeekBody::new)),
                 None => Poll::Pending, // polled again after it completed
             },
-            StateProj::Peeking {
-                reading,
-                parts,
-                peek,
-                patience,
-            } => {
-                let peeked: Peeked<B> = match Pin::new(&mut *peek).poll(cx) {
-                    Poll::Ready(peeked) => peeked,
-                    Poll::Pending => {
-                        match patience.as_pin_mut() {
-                            Some(patience) => ready!(patience.poll(cx)),
-                            None => return Poll::Pending,
-                        }
-                        peek.stop()
-                    }
-                };
-                let Some(mut parts) = parts.take() else {
-                    return Poll::Pending;
-                };
-                reading.judge(&mut parts, peeked.trailers(), peeked.head());
-                Poll::Ready(Response::from_parts(parts, peeked.into_body()))
-            }
+            State::Peeking { peeking } => peeking.poll(cx),
         }
     }
 }
