@@ -152,7 +152,7 @@ fn explain(area: &Area<'_>, servers: &[Server]) -> Result<(), BoxError> {
 
 fn bars() -> impl Iterator<Item = Client> {
     let bars = Client::ALL.into_iter();
-    bars.filter(|client| *client != Client::OwnFixedGuard)
+    bars.filter(|client| !client.has_fixed_guard())
 }
 
 /// Okabe and Ito's colours, which the colour-blind tell apart; ours are the two blues.
@@ -163,8 +163,8 @@ fn colour(client: Client) -> RGBColor {
         Client::Governor => RGBColor(230, 159, 0),
         Client::Tower => RGBColor(213, 94, 0),
         Client::Resilience => RGBColor(204, 121, 167),
-        Client::Own | Client::OwnFixedGuard => RGBColor(0, 114, 178),
-        Client::OwnBursts => RGBColor(86, 180, 233),
+        Client::Own => RGBColor(0, 114, 178),
+        _ => RGBColor(86, 180, 233),
     }
 }
 

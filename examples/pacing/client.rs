@@ -32,12 +32,15 @@ pub(crate) enum Client {
     Own,
     /// The same, with bursts allowed.
     OwnBursts,
-    /// The same, with a guard of 100 ms rather than a learned one.
+    /// The same, with a guard of 100 ms rather than a learned one. Two delays differ by more than that
+    /// about once in 50 000 requests, so a few hours may see one refusal.
     OwnFixedGuard,
+    /// Both at once.
+    OwnBurstsFixedGuard,
 }
 
 impl Client {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Naive,
         Self::Interval,
         Self::Governor,
@@ -46,6 +49,7 @@ impl Client {
         Self::Own,
         Self::OwnBursts,
         Self::OwnFixedGuard,
+        Self::OwnBurstsFixedGuard,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -58,6 +62,7 @@ impl Client {
             Self::Own => "rate-limit-layer",
             Self::OwnBursts => "rate-limit-layer bursts",
             Self::OwnFixedGuard => "rate-limit-layer guard 100 ms",
+            Self::OwnBurstsFixedGuard => "rate-limit-layer bursts guard 100 ms",
         }
     }
 
@@ -75,7 +80,7 @@ impl Client {
             Self::Governor => Caller::new(governor::over(network, quota), Retry::Backoff),
             Self::Tower => Caller::new(window::over(network, quota), Retry::Backoff),
             Self::Resilience => Caller::new(resilience::over(network, quota)?, Retry::Backoff),
-            Self::Own | Self::OwnBursts | Self::OwnFixedGuard => {
+            Self::Own | Self::OwnBursts | Self::OwnFixedGuard | Self::OwnBurstsFixedGuard => {
                 self.setting().caller(quota, network)
             }
         })
@@ -84,13 +89,18 @@ impl Client {
     /// Whether the row says something of this server.
     pub(crate) fn is_for(self, server: Server) -> bool {
         // A fixed guard is only good for long windows, where it costs nothing.
-        self != Self::OwnFixedGuard || server == Server::J
+        !self.has_fixed_guard() || server == Server::J
+    }
+
+    pub(crate) const fn has_fixed_guard(self) -> bool {
+        matches!(self, Self::OwnFixedGuard | Self::OwnBurstsFixedGuard)
     }
 
     fn setting(self) -> Setting {
+        let guard = Duration::from_millis(100);
         Setting {
-            bursts: self == Self::OwnBursts,
-            guard: (self == Self::OwnFixedGuard).then_some(Duration::from_millis(100)),
+            bursts: matches!(self, Self::OwnBursts | Self::OwnBurstsFixedGuard),
+            guard: self.has_fixed_guard().then_some(guard),
             charging: None,
         }
     }

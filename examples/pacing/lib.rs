@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn json_has_a_row_a_line_with_shares_as_fractions() {
         let rows = objects(&minute(&["--server", "C,J", "--seeds", "1", "--json"]));
-        assert_eq!(rows.len(), 7 + 8);
+        assert_eq!(rows.len(), 7 + 9);
         for row in &rows {
             let keys: Vec<_> = row.as_object().unwrap().keys().collect();
             let expected = [

@@ -56,14 +56,14 @@ impl Row {
     }
 
     /// What stands above the rows.
-    pub(crate) const HEAD: &'static str = "server          client                               used %   429 %  lost %  sends/ok     p50 s     p99 s";
+    pub(crate) const HEAD: &'static str = "server          client                                used %   429 %  lost %  sends/ok     p50 s     p99 s";
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:<15} {:<35} {:>7.2} {:>7.2} {:>7.3} {:>9.2} {:>9.2} {:>9.2}",
+            "{:<15} {:<36} {:>7.2} {:>7.2} {:>7.3} {:>9.2} {:>9.2} {:>9.2}",
             self.server,
             self.client,
             100.0 * self.utilisation,

@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_fixed_guard_is_never_refused_by_minute_windows() {
-        let row = minutes(Server::J, Client::OwnFixedGuard, 5);
+        let row = minutes(Server::J, Client::OwnBurstsFixedGuard, 5);
         assert!(row.refused < 1e-9, "{row}");
         assert!(row.utilisation > 0.95, "{row}");
     }
