@@ -2,7 +2,7 @@
 ///
 /// It is cut when requests sent since the last cut are refused, and raised slowly as they are
 /// answered. Where refusals have nothing to do with our rate that would be for nothing: when going
-/// slower does not help, full speed is tried for a dozen requests, and if that is answered no worse,
+/// slower does not help, full speed is tried for thirty requests, and if that is answered no worse,
 /// it stays.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
@@ -52,12 +52,16 @@ const PACE: u64 = 2_000_000_000;
 const LOW: f32 = 0.55;
 
 /// How many requests tell, and which share of them is answered if it helps.
-const JUDGED: u16 = 20;
+const JUDGED: u16 = 40;
 const HELPED: f32 = 0.9;
 
-/// How many requests are tried at full speed, and how many refusals end the trial.
-const TRIED: u16 = 12;
-const ENOUGH: u16 = 6;
+/// How many requests are tried at full speed, and how many refusals end the trial. With fewer, luck
+/// decides: of twelve requests refused at random one time in five, four or more are every fifth time.
+const TRIED: u16 = 30;
+const ENOUGH: u16 = 15;
+
+/// The share of what was answered at low speed that full speed has to reach to be no worse.
+const NO_WORSE: f32 = 0.7;
 
 /// How long nothing is cut, or tried, after a trial. It doubles with each that ends the same.
 const REST: u64 = 60_000_000_000;
@@ -153,7 +157,7 @@ impl Scale {
             REST
         };
         self.trial_from = now.saturating_add(self.rest);
-        if answered > 0.8 * before.answered {
+        if answered > NO_WORSE * before.answered {
             self.rest_until = self.trial_from;
         } else {
             self.set(now, before.value);
