@@ -13,6 +13,8 @@ pub(crate) const TABLE: Table = Table {
 };
 
 const RULES: &[Rule] = &[
+    // API Gateway: the quota of a usage plan.
+    exhausted("usage plan", Scope::Key).code(&["LimitExceededException", "Limit Exceeded"]),
     exhausted("service quota", Scope::Account).code(&["ServiceQuotaExceeded*"]),
     credential("key", Scope::Key).code(&[
         "UnrecognizedClient*",

@@ -30,6 +30,9 @@ const SHARED_POOL: &[Rule] = &[
         "resource exhausted, please try again later",
         "resource has been exhausted (e.g. check quota)",
     ]),
+    overloaded("capacity", Scope::Server)
+        .status(&[429, 503])
+        .text(&["out of capacity", "no capacity"]),
     overloaded("unavailable", Scope::Server).status(&[503]),
 ];
 
@@ -42,6 +45,9 @@ const RULES: &[Rule] = &[
         "monthly spend",
     ]),
     exhausted("quota", Scope::Model).code(&["QUOTA_EXHAUSTED"]),
+    // The older form of Google's other APIs, with a 403.
+    exhausted("a day's", Scope::Account).code(&["quotaExceeded", "dailyLimitExceeded*"]),
+    rate("rate", Scope::Account).code(&["rateLimitExceeded", "userRateLimitExceeded"]),
     overloaded("no capacity", Scope::Model).code(&["MODEL_CAPACITY_EXHAUSTED"]),
     credential("project", Scope::Account).code(&[
         "SERVICE_DISABLED",

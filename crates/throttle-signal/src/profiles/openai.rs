@@ -46,7 +46,14 @@ pub(crate) const RULES: &[Rule] = &[
         .code(&["requests", "images", "input-images"]),
     tokens("tokens a minute", Scope::Model)
         .status(SLOWED)
-        .text(&["tokens per", "(tpm)", "(tpd)", "for tokens", "token limit"]),
+        .text(&[
+            "tokens per",
+            "(tpm)",
+            "(tpd)",
+            "tokens_usage_based",
+            "for tokens",
+            "token limit",
+        ]),
     rate("requests a minute", Scope::Model)
         .status(SLOWED)
         .text(&[

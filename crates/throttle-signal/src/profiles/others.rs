@@ -174,7 +174,7 @@ const XAI: &[Rule] = &[
         "overload",
     ]),
     rate("exhausted resource", Scope::Model)
-        .code(&["some resource has been exhausted*"])
+        .status(&[429])
         .unsure(),
 ];
 

@@ -50,6 +50,7 @@ const RULES: &[Rule] = &[
         "*ServiceNotOpen",
         "InvalidEndpoint.ClosedEndpoint",
     ]),
+    credential("no plan", Scope::Account).code(&["InvalidSubscription*"]),
     credential("account", Scope::Account).code(&[
         "InvalidAccountStatus",
         "AccessDenied",

@@ -1,0 +1,151 @@
+//! For strangers: codes and words that mean the same nearly everywhere, then the status.
+
+mod words;
+
+use self::words::WORDS;
+use super::model_studio;
+use super::short::{burst, concurrency, credential, exhausted, harmless, overloaded, rate, tokens};
+use crate::profile::Table;
+use crate::{Rule, Scope};
+
+/// Its rules come after those of every table, this one's too.
+pub(crate) const TABLE: Table = Table {
+    name: "generic",
+    hosts: &[],
+    rules: &[],
+    in_success: false,
+};
+
+pub(crate) const RULES: &[&[Rule]] = &[CODES, model_studio::CODED, WORDS, STATUS];
+
+/// Statuses under which words about rates are believed.
+const SLOWED: &[u16] = &[403, 413, 429, 498, 503, 529];
+
+const CODES: &[Rule] = &[
+    harmless("size").status(&[400, 403, 413, 422]).code(&[
+        "context_length_exceeded",
+        "request_too_large",
+        "string_above_max_length",
+        "tokens_limit_reached",
+        "payload_too_large",
+    ]),
+    harmless("content").code(&[
+        "content_filter",
+        "content_policy_violation",
+        "data_inspection_failed",
+        "DataInspectionFailed",
+    ]),
+    credential("key code", Scope::Key)
+        .status(&[400, 401, 403, 429])
+        .code(&[
+            "invalid_api_key",
+            "InvalidApiKey",
+            "invalid_authentication*",
+            "authentication_error",
+            "AuthenticationError",
+            "authentication_failed",
+            "API_KEY_*",
+            "ACCESS_TOKEN_*",
+            "UNAUTHENTICATED",
+            "UnrecognizedClientException",
+            "InvalidSignatureException",
+            "ExpiredTokenException",
+            "invalid_token",
+            "token_expired",
+            "key_expired",
+            "*key_disabled",
+        ]),
+    credential("permission code", Scope::Unknown)
+        .status(&[403])
+        .code(&[
+            "permission_error",
+            "PERMISSION_DENIED",
+            "permission_denied",
+            "AccessDenied*",
+            "access_denied",
+            "SERVICE_DISABLED",
+            "account_deactivated",
+        ]),
+    exhausted("terminal quota", Scope::Account)
+        .code(&["insufficient_quota"])
+        .text(&["platform.openai.com/docs/guides/error-codes"]),
+    exhausted("money code", Scope::Account).code(&[
+        "insufficient_user_quota",
+        "insufficient_balance*",
+        "insufficient_credit*",
+        "insufficient_funds",
+        "InsufficientBalance*",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "billing_error",
+        "credit_limit",
+        "credits_exhausted",
+        "credit_exhausted",
+        "out_of_credits",
+        "payment_required",
+        "budget_exceeded",
+        "*spend_limit*",
+        "usage_limit_reached",
+        "usage_limit_exceeded",
+        "free_quota_exceeded",
+        "quota_exhausted",
+        "QUOTA_EXHAUSTED",
+        "pre_consume_token_quota_failed",
+        "Arrears",
+    ]),
+    // Codes that no two providers use for two things.
+    exhausted("a day's quota id", Scope::Model)
+        .status(SLOWED)
+        .code(&["*PerDayPer*"]),
+    tokens("token quota id", Scope::Model)
+        .status(SLOWED)
+        .code(&["*TokensPerM*", "*TPMExceeded", "*TpmRateLimit*"]),
+    rate("request quota id", Scope::Model)
+        .status(SLOWED)
+        .code(&["*RequestsPerM*", "*RPMExceeded", "*RpmRateLimit*"]),
+    exhausted("self-set limit", Scope::Model)
+        .code(&["SetLimitExceeded", "INSUFFICIENT_G1_CREDITS*"]),
+    concurrency("in flight code", Scope::Account)
+        .code(&["InflightBatchsize*", "RequestLimitExceeded.JobNum*"]),
+    exhausted("plan window", Scope::Account).text(&[
+        "hour allocated quota",
+        "week allocated quota",
+        "month allocated quota",
+    ]),
+    burst("burst code", Scope::Unknown).code(&[
+        "slow_down",
+        "SlowDown",
+        "*#abnormal-usage-detected",
+    ]),
+    overloaded("overload code", Scope::Server).code(&[
+        "overloaded_error",
+        "*overloaded*",
+        "server_busy",
+        "server_is_busy",
+        "capacity_exceeded",
+        "*capacity_exhausted",
+        "*#temporary-reduced-capacity",
+        "service_unavailable",
+        "service_unavailable_error",
+        "ServiceUnavailable*",
+        "ModelNotReadyException",
+    ]),
+    rate("rate code", Scope::Unknown)
+        .code(&[
+            "RATE_LIMITED",
+            "THROTTLED",
+            "ratelimited",
+            "too_many_requests_error",
+        ])
+        .unsure(),
+    concurrency("concurrency code", Scope::Unknown)
+        .status(SLOWED)
+        .code(&["*concurren*"]),
+];
+
+const STATUS: &[Rule] = &[
+    rate("429", Scope::Unknown).status(&[429]).unsure(),
+    overloaded("503", Scope::Server).status(&[498, 503, 524, 529]),
+    exhausted("402", Scope::Account).status(&[402]),
+    credential("401", Scope::Key).status(&[401]),
+];
