@@ -62,19 +62,23 @@ fn run(args: &Args) -> io::Result<()> {
         reader = reader.profile(profile);
     }
     let mut stdout = io::stdout().lock();
+    let mut failed = 0;
     for (number, case) in cases(&input(args)?)?.iter().enumerate() {
         let id = case.get("id").cloned().unwrap_or_else(|| json!(number + 1));
         let host = case
             .get("host")
             .and_then(Value::as_str)
             .or(args.host.as_deref());
-        let wrong = |what: &str| io::Error::other(format!("response {id}: {what}"));
         let status = case.get("status").and_then(Value::as_u64);
         let status = status.and_then(|status| u16::try_from(status).ok());
-        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
-        let status =
-            status.ok_or_else(|| wrong("its status is missing or not a number from 100 to 999"))?;
-        let headers = headers(case.get("headers"))?;
+        let Some(status) = status.and_then(|status| StatusCode::from_u16(status).ok()) else {
+            eprintln!(
+                "classify: response {id}: its status is missing or not a number from 100 to 999"
+            );
+            failed += 1;
+            continue;
+        };
+        let headers = headers(&id, case.get("headers"));
         let body = match case.get("body") {
             None | Some(Value::Null) => String::new(),
             Some(Value::String(body)) => body.clone(),
@@ -83,7 +87,12 @@ fn run(args: &Args) -> io::Result<()> {
         let throttle = reader.classify(host.unwrap_or_default(), status, &headers, body.as_bytes());
         writeln!(stdout, "{}", line(&id, throttle.as_ref()))?;
     }
-    Ok(())
+    match failed {
+        0 => Ok(()),
+        _ => Err(io::Error::other(format!(
+            "{failed} of the responses could not be read"
+        ))),
+    }
 }
 
 fn line(id: &Value, throttle: Option<&Throttle>) -> Value {
@@ -172,26 +181,29 @@ fn from_curl(input: &str) -> io::Result<Value> {
     }
 }
 
-fn headers(headers: Option<&Value>) -> io::Result<HeaderMap> {
+/// The headers of a response; one that no response can have is passed over.
+fn headers(id: &Value, headers: Option<&Value>) -> HeaderMap {
     let mut map = HeaderMap::new();
     let Some(Value::Object(headers)) = headers else {
-        return Ok(map);
+        return map;
     };
     for (name, value) in headers {
         let values = match value {
             Value::Array(values) => values.as_slice(),
+            Value::Null => &[],
             one => std::slice::from_ref(one),
         };
         for value in values {
             let text = value
                 .as_str()
                 .map_or_else(|| value.to_string(), str::to_owned);
-            let bad = || io::Error::other(format!("the header {name} is not one: {text}"));
-            let name = HeaderName::try_from(name.as_str()).map_err(|_| bad())?;
             // As on the wire, where a value is bytes.
-            let value = HeaderValue::from_bytes(text.as_bytes()).map_err(|_| bad())?;
-            map.append(name, value);
+            let value = HeaderValue::from_bytes(text.as_bytes());
+            match (HeaderName::try_from(name.as_str()), value) {
+                (Ok(name), Ok(value)) => drop(map.append(name, value)),
+                _ => eprintln!("classify: response {id}: passing over the header {name:?}"),
+            }
         }
     }
-    Ok(map)
+    map
 }
