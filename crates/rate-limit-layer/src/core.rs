@@ -148,6 +148,7 @@ impl Core {
 
     /// The earliest time from `now` at which every window has room, or `None` while that depends
     /// on answers in flight.
+    #[inline]
     pub(crate) fn earliest(&mut self, now: u64, cost: &Cost) -> Option<u64> {
         let now = self.clock(now);
         let mut at = now.max(self.frozen[0]).max(self.closed_until);
@@ -181,14 +182,15 @@ impl Core {
 
     /// The largest part that `cost` is of any limit's rate: what it uses up of the quota.
     pub(crate) fn share(&self, cost: &Cost) -> f64 {
-        let shares = self
+        let times = self
             .bounds
             .iter()
-            .map(|bound| num::float(cost.of(bound.unit)) * bound.each);
-        shares.fold(0.0, f64::max) / num::float(SECOND)
+            .map(|bound| bound.time(cost.of(bound.unit)));
+        num::ratio(times.max().unwrap_or(0), SECOND)
     }
 
     /// Takes `cost` of every window at `now`, whether there is room or not.
+    #[inline]
     pub(crate) fn reserve(&mut self, now: u64, cost: Cost) -> Reservation {
         let now = self.clock(now);
         self.in_flight = self.in_flight.saturating_add(1);
@@ -196,10 +198,7 @@ impl Core {
         let (sent, later) = parts(cost, charging);
         let pace = self.ramp.pace(now);
         for (window, bound) in self.windows.iter_mut().zip(&*self.bounds) {
-            window.add(now, sent.of(bound.unit), pace, bound);
-            if later.output > 0 {
-                window.hold(now, later.of(bound.unit), pace, bound);
-            }
+            window.take(now, sent.of(bound.unit), later.of(bound.unit), pace, bound);
         }
         Reservation {
             at: now,
@@ -400,6 +399,7 @@ impl Core {
         }
     }
 
+    #[inline]
     fn clock(&mut self, now: u64) -> u64 {
         self.now = self.now.max(now);
         self.now
@@ -407,6 +407,7 @@ impl Core {
 }
 
 /// What is charged when the request is sent, and what when the answer is complete.
+#[inline]
 fn parts(cost: Cost, charging: Charging) -> (Cost, Cost) {
     match charging {
         Charging::PostPaid => {

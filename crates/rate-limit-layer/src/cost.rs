@@ -33,6 +33,7 @@ impl Cost {
 
     /// How much of `unit` it takes.
     #[must_use]
+    #[inline]
     pub const fn of(self, unit: Unit) -> u64 {
         match unit {
             Unit::Requests => self.requests,

@@ -225,9 +225,9 @@ fn settle<R: Body>(
         }
         return response.map(ResponseBody::new);
     }
-    if !permit.answered() {
+    let Some(permit) = permit.answered() else {
         return response.map(ResponseBody::new);
-    }
+    };
     if response.status().is_client_error() {
         permit.failed();
         return response.map(ResponseBody::new);

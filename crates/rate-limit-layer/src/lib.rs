@@ -96,6 +96,7 @@ mod lines;
 mod num;
 #[cfg(test)]
 mod oracle;
+mod pacer;
 mod partition;
 mod plan;
 mod queue;
@@ -120,6 +121,7 @@ pub use self::estimate::{ByBytes, Estimate};
 pub use self::future::ResponseFuture;
 pub use self::layer::RateLimitLayer;
 pub use self::limiter::Limiter;
+pub use self::pacer::{Pacer, Reserved};
 pub use self::quota::{Limit, Quota, Unit};
 pub use self::service::RateLimit;
 pub use self::snapshot::{LimitSnapshot, PartitionSnapshot};

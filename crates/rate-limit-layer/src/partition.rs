@@ -295,15 +295,22 @@ impl Permit {
         }
     }
 
-    /// An answer that is no refusal began to arrive. Returns whether what it uses matters; if not,
-    /// nothing else is to be done.
-    pub(crate) fn answered(&self) -> bool {
-        self.partition.with(|state, now, _| {
-            if let Some(reservation) = &self.reservation {
-                state.core.answered(now, reservation);
+    /// An answer that is no refusal began to arrive. Returns the permit if what the answer uses
+    /// matters, or when it ends; if not, nothing else is to be done.
+    pub(crate) fn answered(mut self) -> Option<Self> {
+        let reservation = self.reservation?;
+        let meters = self.partition.with(|state, now, wakes| {
+            state.core.answered(now, &reservation);
+            let meters = state.core.meters();
+            if !meters {
+                state.settle(now, &reservation, reservation.cost, wakes);
             }
-            state.core.meters()
-        })
+            meters
+        });
+        if !meters {
+            self.reservation = None;
+        }
+        meters.then_some(self)
     }
 
     /// The request was refused. Returns whether the partition holds back for it.

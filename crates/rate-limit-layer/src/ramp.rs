@@ -30,6 +30,7 @@ impl Ramp {
     }
 
     /// By how much a bucket is slowed down for a request sent at `now`; 1 for not at all.
+    #[inline]
     pub(crate) fn pace(&mut self, now: u64) -> f64 {
         if self.takes == 0 {
             return 1.0;

@@ -10,6 +10,7 @@ pub(crate) struct Room {
 
 impl Room {
     /// Whether one more has room beside those in flight; `set` is the quota's own limit.
+    #[inline]
     pub(crate) fn has(self, in_flight: usize, set: Option<NonZeroU32>) -> bool {
         let fits =
             |most: NonZeroU32| usize::try_from(most.get()).is_ok_and(|most| in_flight < most);

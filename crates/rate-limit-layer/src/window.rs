@@ -44,8 +44,9 @@ pub(crate) struct Bound {
     /// The window and the guard, in nanoseconds: how long an entry counts.
     pub(crate) span: u64,
 
-    /// Nanoseconds in which the bucket gains one unit.
-    pub(crate) each: f64,
+    /// Nanoseconds in which the bucket gains one unit, in parts of 2^16. Whole numbers, because two
+    /// conversions to floats and back cost more than the rest of a decision.
+    each: u64,
 
     /// How much the bucket holds.
     pub(crate) burst: u64,
@@ -73,7 +74,7 @@ impl Bound {
             unit: limit.unit(),
             most,
             span,
-            each: num::ratio(span, most),
+            each: num::parts(span, most),
             burst: num::times(most, burst).max(1),
             grain: if exact {
                 0
@@ -82,6 +83,18 @@ impl Bound {
             },
         }
     }
+
+    /// In what time the bucket gains so much.
+    #[inline]
+    pub(crate) fn time(&self, cost: u64) -> u64 {
+        num::of_parts(cost, self.each)
+    }
+
+    /// How long before the bucket is full `cost` may be taken.
+    #[inline]
+    fn tolerance(&self, cost: u64) -> u64 {
+        self.time(self.burst.saturating_sub(cost)).max(SLACK)
+    }
 }
 
 impl Window {
@@ -89,7 +102,7 @@ impl Window {
     /// one.
     pub(crate) fn new(now: u64, bound: &Bound, cautious: bool) -> Self {
         let filling = if cautious {
-            num::times(bound.burst.saturating_sub(1), bound.each)
+            bound.time(bound.burst.saturating_sub(1))
         } else {
             0
         };
@@ -107,9 +120,10 @@ impl Window {
     ///
     /// What is larger than the limit waits for an empty window and then passes: the limit is in
     /// debt afterwards, and the next request waits for it.
+    #[inline]
     pub(crate) fn earliest(&mut self, now: u64, cost: u64, bound: &Bound) -> Option<u64> {
         self.expire(now, bound.span);
-        let spaced = self.full_at.saturating_sub(Self::tolerance(cost, bound));
+        let spaced = self.full_at.saturating_sub(bound.tolerance(cost));
         let need = cost.min(bound.most);
         let total = self.used.saturating_add(self.held).saturating_add(need);
         let Some(mut excess) = total.checked_sub(bound.most).filter(|excess| *excess > 0) else {
@@ -126,34 +140,26 @@ impl Window {
 
     /// Roughly when `cost` fits behind `ahead`, which waits for the same limit.
     pub(crate) fn forecast(&self, from: u64, ahead: u64, cost: u64, bound: &Bound) -> u64 {
-        let full_at = self
-            .full_at
-            .max(from)
-            .saturating_add(num::times(ahead, bound.each));
-        full_at.saturating_sub(Self::tolerance(cost, bound))
+        let full_at = self.full_at.max(from).saturating_add(bound.time(ahead));
+        full_at.saturating_sub(bound.tolerance(cost))
     }
 
-    /// Adds `cost`, sent at `now`, with the bucket slowed down by `pace` from 1.
-    pub(crate) fn add(&mut self, now: u64, cost: u64, pace: f64, bound: &Bound) {
-        self.full_at = self
-            .full_at
-            .max(now)
-            .saturating_add(num::times(cost, bound.each * pace));
-        self.log(now, cost, bound);
-    }
-
-    /// Adds `cost` to the bucket now and to the log only when it is [settled](Self::release).
+    /// Takes `cost`, sent at `now`, and `later`, which counts from when it is
+    /// [settled](Self::release). The bucket is slowed down by `pace` from 1.
     ///
-    /// Until then it counts, but not in a short window: the answers of many seconds would have to
-    /// fit it at once. There the bucket alone paces them.
-    pub(crate) fn hold(&mut self, now: u64, cost: u64, pace: f64, bound: &Bound) {
-        self.full_at = self
-            .full_at
-            .max(now)
-            .saturating_add(num::times(cost, bound.each * pace));
-        if bound.span >= HELD {
-            self.held = self.held.saturating_add(cost);
+    /// Until it is settled, `later` counts as well, but not in a short window: the answers of many
+    /// seconds would have to fit it at once. There the bucket alone paces them.
+    #[inline]
+    pub(crate) fn take(&mut self, now: u64, cost: u64, later: u64, pace: f64, bound: &Bound) {
+        let mut time = bound.time(cost.saturating_add(later));
+        if pace > 1.0 {
+            time = num::times(time, pace);
         }
+        self.full_at = self.full_at.max(now).saturating_add(time);
+        if bound.span >= HELD {
+            self.held = self.held.saturating_add(later);
+        }
+        self.log(now, cost, bound);
     }
 
     /// Ends a hold that began at `at`: `cost` was held, `actual` was used, by `now`.
@@ -201,6 +207,7 @@ impl Window {
         self.used(now, bound) == 0 && self.full_at <= now
     }
 
+    #[inline]
     fn log(&mut self, now: u64, cost: u64, bound: &Bound) {
         if cost == 0 {
             return;
@@ -222,6 +229,7 @@ impl Window {
         }
     }
 
+    #[inline]
     fn expire(&mut self, now: u64, span: u64) {
         while let Some(entry) = self.log.front() {
             if entry.at.saturating_add(span) > now {
@@ -235,18 +243,8 @@ impl Window {
     /// Moves the bucket by the difference between what was taken and what was used.
     fn owe(&mut self, now: u64, cost: u64, actual: u64, bound: &Bound) {
         self.full_at = match actual.checked_sub(cost) {
-            Some(more) => self
-                .full_at
-                .max(now)
-                .saturating_add(num::times(more, bound.each)),
-            None => self
-                .full_at
-                .saturating_sub(num::times(cost - actual, bound.each)),
+            Some(more) => self.full_at.max(now).saturating_add(bound.time(more)),
+            None => self.full_at.saturating_sub(bound.time(cost - actual)),
         };
-    }
-
-    /// How long before the bucket is full `cost` may be taken.
-    fn tolerance(cost: u64, bound: &Bound) -> u64 {
-        num::times(bound.burst.saturating_sub(cost), bound.each).max(SLACK)
     }
 }
