@@ -67,6 +67,13 @@ impl LimiterBuilder {
         self
     }
 
+    /// Takes over the limits that the upstream states in its headers, in place of those set here for
+    /// the same unit and window; a limit stated without a window is taken for a minute's.
+    pub fn adopt_limits(mut self, adopt_limits: bool) -> Self {
+        self.settings.adopt_limits = adopt_limits;
+        self
+    }
+
     /// Bounds how many requests may wait for one account and model. One more is refused at once.
     pub fn max_waiting(mut self, most: usize) -> Self {
         self.settings.max_waiting = Some(most);

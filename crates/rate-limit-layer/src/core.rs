@@ -4,6 +4,7 @@ use throttle_signal::{Kind, Wait};
 
 use crate::control::Control;
 use crate::estimate::Measure;
+use crate::headers::Left;
 use crate::plan::Plan;
 use crate::ramp::Ramp;
 use crate::room::Room;
@@ -52,18 +53,18 @@ pub(crate) struct Reservation {
 const SECOND: u64 = 1_000_000_000;
 
 impl Core {
-    pub(crate) fn new(plan: Arc<Plan>) -> Self {
+    pub(crate) fn new(now: u64, plan: Arc<Plan>) -> Self {
         Self {
             windows: plan
                 .bounds
                 .iter()
-                .map(|bound| Window::new(0, bound, plan.settings.cautious_start))
+                .map(|bound| Window::new(now, bound, plan.settings.cautious_start))
                 .collect(),
             bounds: Arc::clone(&plan.bounds),
             control: Control::new(plan.settings.guard),
             ramp: Ramp::default(),
             plan,
-            now: 0,
+            now,
             frozen: [0; 2],
             closed_until: 0,
             in_flight: 0,
@@ -287,6 +288,28 @@ impl Core {
             self.learn(now, reservation.at, true);
         }
         true
+    }
+
+    /// Takes note of what the upstream says is left. It may only lower what there is.
+    pub(crate) fn told(&mut self, now: u64, left: &Left) {
+        let now = self.clock(now);
+        let Some(remaining) = left.remaining else {
+            return;
+        };
+        // The window it speaks of, or else the longest: it is the one that runs out.
+        let limits = self.plan.limits().iter().enumerate();
+        let of_unit = limits.filter(|(_, limit)| limit.unit() == left.unit);
+        let fits =
+            |limit: &Limit| Some(limit.window()) == left.window || Some(limit.most()) == left.limit;
+        let Some((index, limit)) = of_unit.max_by_key(|(_, limit)| (fits(limit), limit.nanos()))
+        else {
+            return;
+        };
+        if let (Some(window), Some(bound)) = (self.windows.get_mut(index), self.bounds.get(index)) {
+            let until =
+                now.saturating_add(left.reset.map_or(bound.span, num::nanos).min(bound.span));
+            window.raise(now, limit.most().saturating_sub(remaining), until, bound);
+        }
     }
 
     /// Swaps the quota. Windows that stay keep their log: an increase takes effect at once, a cut

@@ -219,6 +219,7 @@ fn settle<R: Body>(
     let Some(permit) = permit else {
         return response.map(ResponseBody::new);
     };
+    permit.told(response.headers());
     if let Some(throttle) = Classified::throttle_mut(response.extensions_mut()) {
         if permit.refused(throttle) {
             *throttle = throttle.clone().with_paced(true);

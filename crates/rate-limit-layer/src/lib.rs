@@ -90,6 +90,7 @@ mod cost;
 mod driver;
 mod estimate;
 mod future;
+mod headers;
 mod layer;
 mod limiter;
 mod lines;

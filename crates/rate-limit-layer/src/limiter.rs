@@ -151,8 +151,7 @@ impl Limiter {
     /// Asks to send a request with these facts; `body` is all of its body, or empty.
     pub(crate) fn ask(&self, now: Instant, facts: &RequestFacts, body: &[u8]) -> Asked {
         let measure = Measure::new(facts, &*self.shared.estimate, body);
-        let epoch = *self.shared.epoch.get_or_init(|| now);
-        let partition = self.shared.partition(facts, epoch);
+        let partition = self.shared.partition(facts, now);
         self.shared.partitions.sweep_due(partition.nanos(now));
         partition.ask(now, facts, measure)
     }
@@ -176,7 +175,8 @@ impl Limiter {
 }
 
 impl Shared {
-    fn partition(&self, facts: &RequestFacts, epoch: Instant) -> Arc<Partition> {
+    fn partition(&self, facts: &RequestFacts, now: Instant) -> Arc<Partition> {
+        let epoch = *self.epoch.get_or_init(|| now);
         let (account, model) = (facts.account(), facts.model());
         self.partitions
             .get_or_insert(account, model.map(|model| &**model), || {
@@ -184,7 +184,13 @@ impl Shared {
                 let plan = model
                     .and_then(|model| plans.named.get(model))
                     .unwrap_or(&plans.other);
-                Partition::new(account.cloned(), model.cloned(), epoch, Arc::clone(plan))
+                Partition::new(
+                    account.cloned(),
+                    model.cloned(),
+                    epoch,
+                    now,
+                    Arc::clone(plan),
+                )
             })
     }
 }

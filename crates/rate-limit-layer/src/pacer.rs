@@ -56,7 +56,7 @@ impl Pacer {
             guard,
             ..Settings::default()
         };
-        let core = Core::new(Arc::new(Plan::new(quota, Arc::new(settings))));
+        let core = Core::new(0, Arc::new(Plan::new(quota, Arc::new(settings))));
         Self {
             quota,
             core: Mutex::new(core),

@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use http::HeaderMap;
 use throttle_signal::{AccountId, RequestFacts, Throttle};
 use tokio::time::Instant;
 
@@ -15,7 +16,7 @@ use crate::snapshot::{LimitSnapshot, PartitionSnapshot};
 use crate::state::{Admission, Asking, Claim, State};
 use crate::usage::Usage;
 use crate::wakes::Wakes;
-use crate::{Cost, num};
+use crate::{Cost, headers, num};
 
 /// What shares a quota: one account and model. Here its lock meets the clock.
 pub(crate) struct Partition {
@@ -27,6 +28,9 @@ pub(crate) struct Partition {
     patience: Option<u64>,
     state: Mutex<State>,
 }
+
+/// The epoch on a partition's clock, in nanoseconds: far enough from 0 for all that lies before it.
+const EPOCH: u64 = 1 << 50;
 
 /// What asking for admission comes to.
 #[derive(Debug)]
@@ -50,6 +54,7 @@ impl Partition {
         account: Option<AccountId>,
         model: Option<Arc<str>>,
         epoch: Instant,
+        now: Instant,
         plan: Arc<Plan>,
     ) -> Self {
         Self {
@@ -57,7 +62,7 @@ impl Partition {
             model,
             epoch,
             patience: plan.settings.max_wait.map(num::nanos),
-            state: Mutex::new(State::new(Core::new(plan))),
+            state: Mutex::new(State::new(Core::new(nanos(epoch, now), plan))),
         }
     }
 
@@ -165,13 +170,15 @@ impl Partition {
         }
     }
 
+    /// A moment on the partition's clock.
     pub(crate) fn nanos(&self, at: Instant) -> u64 {
-        num::nanos(at.saturating_duration_since(self.epoch))
+        nanos(self.epoch, at)
     }
 
     fn instant(&self, nanos: u64) -> Instant {
+        let since = nanos.saturating_sub(EPOCH);
         // A century is far enough, and `Instant` need not reach further.
-        self.epoch + Duration::from_nanos(nanos).min(Duration::from_secs(100 * 365 * 24 * 3600))
+        self.epoch + Duration::from_nanos(since).min(Duration::from_secs(100 * 365 * 24 * 3600))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -295,6 +302,23 @@ impl Permit {
         }
     }
 
+    /// Takes note of what a response says about limits.
+    pub(crate) fn told(&self, headers: &HeaderMap) {
+        let stated = headers::left(headers);
+        if stated.is_empty() {
+            return;
+        }
+        self.partition.with(|state, now, wakes| {
+            if let Some(plan) = state.core.plan().adopting(&stated) {
+                state.core.set_plan(now, plan);
+            }
+            for left in &stated {
+                state.core.told(now, left);
+            }
+            state.changed(now, wakes);
+        });
+    }
+
     /// An answer that is no refusal began to arrive. Returns the permit if what the answer uses
     /// matters, or when it ends; if not, nothing else is to be done.
     pub(crate) fn answered(mut self) -> Option<Self> {
@@ -361,5 +385,12 @@ impl Drop for Permit {
                 }
             });
         }
+    }
+}
+
+fn nanos(epoch: Instant, at: Instant) -> u64 {
+    match at.checked_duration_since(epoch) {
+        Some(since) => EPOCH.saturating_add(num::nanos(since)),
+        None => EPOCH.saturating_sub(num::nanos(epoch.saturating_duration_since(at))),
     }
 }

@@ -6,6 +6,7 @@ use throttle_signal::Tenant;
 
 use crate::control::{Control, Guard};
 use crate::estimate::Calibration;
+use crate::headers::Left;
 use crate::window::Bound;
 use crate::{Limit, Quota};
 
@@ -38,6 +39,9 @@ pub(crate) struct Settings {
 
     /// Begin without a burst: the upstream's windows may be full.
     pub(crate) cautious_start: bool,
+
+    /// Take over the limits that the upstream states.
+    pub(crate) adopt_limits: bool,
 
     /// How many may wait, and how long.
     pub(crate) max_waiting: Option<usize>,
@@ -76,6 +80,34 @@ impl Plan {
             plan.calibration = Arc::clone(&old.calibration);
         }
         plan
+    }
+
+    /// The plan with the limits that the upstream states, if they differ and are to be adopted.
+    pub(crate) fn adopting(self: &Arc<Self>, stated: &[Left]) -> Option<Arc<Self>> {
+        if !self.settings.adopt_limits {
+            return None;
+        }
+        let mut quota = self.quota;
+        for left in stated {
+            let window = left.window.unwrap_or(Duration::from_secs(60));
+            let is_set = quota
+                .limits()
+                .iter()
+                .any(|limit| (limit.unit(), limit.window()) == (left.unit, window));
+            if let Some(most) = left
+                .limit
+                .filter(|_| is_set || quota.limits().len() < Quota::MAX_LIMITS)
+            {
+                quota = quota.limit(left.unit, most, window);
+            }
+        }
+        (quota != self.quota).then(|| {
+            Arc::new(Self::following(
+                Some(self),
+                quota,
+                Arc::clone(&self.settings),
+            ))
+        })
     }
 
     /// The limits as they stand with what was learned.
@@ -123,6 +155,7 @@ impl Default for Settings {
             guard: Guard::Learned,
             observe_only: false,
             cautious_start: false,
+            adopt_limits: false,
             max_waiting: None,
             max_wait: None,
             weights: HashMap::new(),

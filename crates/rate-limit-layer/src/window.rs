@@ -196,6 +196,18 @@ impl Window {
         }
     }
 
+    /// Has at least so much count against the limit until `until`, because the upstream says so.
+    pub(crate) fn raise(&mut self, now: u64, used: u64, until: u64, bound: &Bound) {
+        let more = used.saturating_sub(self.used(now, bound));
+        if more == 0 {
+            return;
+        }
+        let at = until.saturating_sub(bound.span).min(now);
+        let place = self.log.partition_point(|entry| entry.at <= at);
+        self.log.insert(place, Entry { at, cost: more });
+        self.used = self.used.saturating_add(more);
+    }
+
     /// How much counts against the limit at `now`.
     pub(crate) fn used(&mut self, now: u64, bound: &Bound) -> u64 {
         self.expire(now, bound.span);

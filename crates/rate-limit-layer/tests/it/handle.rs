@@ -173,3 +173,65 @@ async fn what_is_idle_is_forgotten_as_others_come() {
     }
     assert_eq!(limiter.snapshot().len(), 1);
 }
+
+/// An upstream that says this of its limits with every answer.
+fn stating(fields: &'static [(&'static str, &'static str)]) -> Upstream {
+    Upstream::answering(move |_| {
+        let mut response = ok();
+        for (name, value) in fields {
+            response.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        response
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_upstream_says_is_left_lowers_what_there_is() {
+    let quota = Quota::new().requests_per_minute(100).allow_bursts();
+    let limiter = Limiter::builder().default_quota(quota).guard(ms(0)).build();
+    let upstream = stating(&[
+        ("x-ratelimit-remaining-requests", "0"),
+        ("x-ratelimit-reset-requests", "20s"),
+    ]);
+    let service = service(&limiter, &upstream);
+    send(&service, request()).await.unwrap().unwrap();
+    assert_eq!(limiter.snapshot()[0].limits[0].used, 100);
+    send(&service, request()).await.unwrap().unwrap();
+    assert_eq!(upstream.arrivals(), [0, 20_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_upstream_says_is_left_never_raises_it() {
+    let quota = Quota::new().requests_per_minute(3).allow_bursts();
+    let limiter = Limiter::builder().default_quota(quota).guard(ms(0)).build();
+    let upstream = stating(&[("ratelimit", "\"default\";r=1000;t=1")]);
+    let service = service(&limiter, &upstream);
+    for _ in 0..4 {
+        send(&service, request()).await.unwrap().unwrap();
+    }
+    assert_eq!(upstream.arrivals(), [0, 0, 0, 60_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_the_upstream_states_are_adopted_if_asked_for() {
+    for adopt in [false, true] {
+        let limiter = Limiter::builder()
+            .default_quota(Quota::new().requests_per_minute(60))
+            .adopt_limits(adopt)
+            .build();
+        let upstream = stating(&[
+            ("x-ratelimit-limit-requests", "600"),
+            ("x-ratelimit-limit-tokens", "9000"),
+        ]);
+        send(&service(&limiter, &upstream), request())
+            .await
+            .unwrap()
+            .unwrap();
+        let limits: Vec<_> = limiter.snapshot()[0]
+            .limits
+            .iter()
+            .map(|limit| limit.limit.most())
+            .collect();
+        assert_eq!(limits, if adopt { vec![600, 9000] } else { vec![60] });
+    }
+}

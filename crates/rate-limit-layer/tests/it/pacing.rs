@@ -112,8 +112,21 @@ async fn a_cautious_start_makes_no_burst() {
         .guard(ms(0))
         .cautious_start(true)
         .build();
-    let arrivals = arrivals(&limiter, 50).await;
-    assert!(most_in(&arrivals, 1000) <= 11, "{arrivals:?}");
+    let first = arrivals(&limiter, 50).await;
+    assert!(most_in(&first, 1000) <= 11, "{first:?}");
+
+    // Nor does a model that is first asked for later.
+    let upstream = Upstream::answering(|_| ok());
+    let service = service(&limiter, &upstream);
+    let tasks: Vec<_> = (0..50).map(|_| send(&service, chat("m", 9))).collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert!(
+        most_in(&upstream.arrivals(), 1000) <= 11,
+        "{:?}",
+        upstream.arrivals()
+    );
 }
 
 #[tokio::test(start_paused = true)]
