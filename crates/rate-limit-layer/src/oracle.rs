@@ -8,7 +8,7 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use throttle_signal::{Kind, Priority, Wait};
+use throttle_signal::{Priority, Wait};
 
 use self::script::{Step, quotas, steps};
 use crate::control::Guard;
@@ -16,7 +16,7 @@ use crate::core::{Core, Reservation};
 use crate::plan::{Plan, Settings};
 use crate::state::{Admission, Asking, Claim, State};
 use crate::wakes::Wakes;
-use crate::{Charging, Cost, Limit, Quota, Unit};
+use crate::{Cost, Limit, Quota};
 
 const MS: u64 = 1_000_000;
 const GUARD: u64 = 20 * MS;

@@ -1,5 +1,6 @@
+mod field;
+
 use std::collections::{BTreeMap, HashSet};
-use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use throttle_signal::Profile;
 use super::file::{self, File};
 use super::problem::Problems;
 use super::{
-    Account, Alias, Base, Client, Config, Invalid, LISTEN, Limits, Model, Price, Provider, secret,
+    Account, Alias, Base, Client, Config, Invalid, LISTEN, Limits, Model, Price, Provider,
 };
 
 /// Reads a text, and checks all of it before it gives up.
@@ -303,98 +304,6 @@ impl Check<'_> {
             rpm: self.positive(given.rpm.as_ref(), "rpm"),
             concurrent: self.positive(given.concurrent.as_ref(), "concurrent"),
         }
-    }
-
-    fn keys(&mut self, given: &Spanned<Vec<Spanned<String>>>) -> Vec<SecretString> {
-        if given.get_ref().is_empty() {
-            self.problems
-                .at(&given.span(), "at least one key is needed");
-        }
-        let mut keys = Vec::new();
-        for key in given.get_ref() {
-            match secret::look_up(key.get_ref(), self.path) {
-                Ok(key) => keys.push(key),
-                Err(wrong) => self.problems.at(&key.span(), wrong),
-            }
-        }
-        keys
-    }
-
-    fn name(&mut self, what: &'static str, given: Spanned<String>) -> String {
-        let span = given.span();
-        let name = given.into_inner();
-        if name.is_empty() || name.chars().any(char::is_control) {
-            self.problems
-                .at(&span, format!("this is no name for a {what}"));
-        }
-        if !self.names.insert((what, name.clone())) {
-            self.problems
-                .at(&span, format!("another {what} is named `{name}`, too"));
-        }
-        name
-    }
-
-    fn place(
-        &mut self,
-        name: &Spanned<String>,
-        what: &str,
-        places: &BTreeMap<String, usize>,
-    ) -> Option<usize> {
-        let place = places.get(name.get_ref()).copied();
-        if place.is_none() {
-            let message = format!("no {what} is named `{}`", name.get_ref());
-            self.problems.at(&name.span(), message);
-        }
-        place
-    }
-
-    fn price(&mut self, given: &Spanned<f64>) -> f64 {
-        if !given.get_ref().is_finite() || *given.get_ref() < 0.0 {
-            self.problems
-                .at(&given.span(), "a price cannot be negative");
-        }
-        *given.get_ref()
-    }
-
-    fn positive<T: Copy + Default + PartialEq>(
-        &mut self,
-        given: Option<&Spanned<T>>,
-        name: &str,
-    ) -> Option<T> {
-        let given = given?;
-        if *given.get_ref() == T::default() {
-            self.problems
-                .at(&given.span(), format!("`{name}` must be at least 1"));
-        }
-        Some(*given.get_ref())
-    }
-
-    fn duration(&mut self, given: Option<&Spanned<String>>, usual: u64) -> Duration {
-        let usual = Duration::from_secs(usual);
-        let Some(given) = given else { return usual };
-        match humantime::parse_duration(given.get_ref()) {
-            Ok(duration) if !duration.is_zero() => duration,
-            _ => {
-                self.wrong(
-                    &given.span(),
-                    "a length of time such as `500ms` or `2m 30s`",
-                );
-                usual
-            }
-        }
-    }
-
-    fn parsed<T: FromStr>(&mut self, given: Option<&Spanned<String>>, expected: &str) -> Option<T> {
-        let given = given?;
-        let parsed = given.get_ref().parse().ok();
-        if parsed.is_none() {
-            self.wrong(&given.span(), expected);
-        }
-        parsed
-    }
-
-    fn wrong(&mut self, span: &Range<usize>, expected: &str) {
-        self.problems.at(span, format!("this should be {expected}"));
     }
 }
 
