@@ -80,7 +80,13 @@
 //! Dropping a response future before its request is sent gives back all it held. Dropped later, the
 //! request keeps what was estimated: the upstream has it.
 //!
+//! # Features
+//!
+//! * `inbound`: limits on requests that come in, by key.
+//!
 //! [tower]: https://docs.rs/tower
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
 mod builder;
@@ -91,6 +97,9 @@ mod driver;
 mod estimate;
 mod future;
 mod headers;
+#[cfg(feature = "inbound")]
+#[cfg_attr(docsrs, doc(cfg(feature = "inbound")))]
+pub mod inbound;
 mod layer;
 mod limiter;
 mod lines;

@@ -11,6 +11,8 @@ mod bodies;
 mod cancel;
 mod contract;
 mod handle;
+#[cfg(feature = "inbound")]
+mod inbound;
 mod order;
 mod pacing;
 mod refusals;
