@@ -24,11 +24,11 @@ pub(crate) struct Attempts<P> {
     pub(crate) policy: P,
     pub(crate) shared: Arc<Shared>,
     pub(crate) reading: Reading,
-    pub(crate) facts: RequestFacts,
-    pub(crate) started: Instant,
-    pub(crate) number: u32,
-    // What happened in the attempts before this one; nothing before the first.
-    pub(crate) earlier: Option<Trail>,
+    // How often it was sent by us.
+    pub(crate) sends: u32,
+    // What happened in the attempts before this one; nothing before the first. Boxed, since most
+    // requests have no second.
+    pub(crate) earlier: Option<Box<Trail>>,
     // What the present attempt was paid with.
     pub(crate) used: Option<Used>,
 }
@@ -41,28 +41,49 @@ pub(crate) struct Again<B> {
 }
 
 impl<P> Attempts<P> {
+    /// None has ended yet.
+    pub(crate) const fn new(policy: P, shared: Arc<Shared>, reading: Reading) -> Self {
+        Self {
+            policy,
+            shared,
+            reading,
+            sends: 1,
+            earlier: None,
+            used: None,
+        }
+    }
+
     /// What follows an error: a further attempt, or nothing.
-    pub(crate) fn after_error<E, B>(&mut self, error: &E, kept: &Kept<B>) -> Option<Again<B>>
+    pub(crate) fn after_error<E, B>(&mut self, error: &E, kept: &mut Kept<B>) -> Option<Again<B>>
     where
         P: Policy<E>,
         B: Replay,
     {
         let now = Instant::now();
-        let elapsed = now.saturating_duration_since(self.started);
-        let attempt = Attempt::failed(self.number, elapsed, error);
+        let elapsed = now.saturating_duration_since(kept.started());
+        let number = self.number(kept);
+        let attempt = Attempt::failed(number, elapsed, error);
         let decision = self.policy.decide(&attempt);
         let again = self.again(decision, None, now, kept);
-        self.report(decision, again.as_ref().err().copied(), None);
+        report(number, decision, again.as_ref().err().copied(), None);
         let (again, step) = again.ok()?;
         self.gather(Trail::default(), step);
         Some(again)
+    }
+
+    /// Whether this is a first attempt that was answered, as most are: there is nothing to do.
+    pub(crate) fn is_done<R>(&self, response: &Response<R>) -> bool {
+        self.earlier.is_none()
+            && self.used.is_none()
+            && response.status().as_u16() < 400
+            && Classified::throttle(response.extensions()).is_none()
     }
 
     /// What follows an answer: a further attempt, which drops it, or the answer to hand up.
     pub(crate) fn after_answer<E, B, R>(
         &mut self,
         mut response: Response<R>,
-        kept: &Kept<B>,
+        kept: &mut Kept<B>,
     ) -> Result<Again<B>, Response<R>>
     where
         P: Policy<E>,
@@ -78,11 +99,12 @@ impl<P> Attempts<P> {
             return Err(response);
         }
         let now = Instant::now();
-        let elapsed = now.saturating_duration_since(self.started);
-        let attempt = Attempt::answered(self.number, elapsed, response.status(), throttle);
+        let elapsed = now.saturating_duration_since(kept.started());
+        let number = self.number(kept);
+        let attempt = Attempt::answered(number, elapsed, response.status(), throttle);
         let decision = self.policy.decide(&attempt);
         let again = self.again(decision, throttle, now, kept);
-        self.report(decision, again.as_ref().err().copied(), throttle);
+        report(number, decision, again.as_ref().err().copied(), throttle);
         match again {
             Ok((again, step)) => {
                 let trail = Trail::take(response.extensions_mut());
@@ -91,6 +113,7 @@ impl<P> Attempts<P> {
             }
             Err(why) => {
                 if throttle.is_some() {
+                    name_model(&mut response, &kept.facts());
                     if self.shared.owner {
                         own(&mut response);
                     }
@@ -108,14 +131,15 @@ impl<P> Attempts<P> {
         decision: Decision,
         throttle: Option<&Throttle>,
         now: Instant,
-        kept: &Kept<B>,
+        kept: &mut Kept<B>,
     ) -> Result<(Again<B>, Step), &'static str> {
         self.used = None; // the attempt it paid for was not answered
         let (after, why) = match decision {
             Decision::Retry { after, why } => (after, why),
             Decision::GiveBack { why } => return Err(why),
         };
-        let start_by = self.facts.start_by();
+        let facts = kept.facts();
+        let start_by = facts.start_by();
         let in_time = |at| start_by.is_none_or(|start_by| at <= start_by);
         let at = now.checked_add(after).ok_or("the wait never ends")?;
         if !in_time(at) {
@@ -149,8 +173,8 @@ impl<P> Attempts<P> {
                 Some((budget, claim))
             }
         };
-        let partition = partition(throttle, kept.host());
-        let arrived = self.facts.arrived();
+        let partition = partition(throttle, &facts, kept.host());
+        let arrived = facts.arrived();
         let turn = self
             .shared
             .herd
@@ -164,53 +188,52 @@ impl<P> Attempts<P> {
         trail.waited = trail.waited.saturating_add(step.after);
         let millis = u64::try_from(step.after.as_millis()).unwrap_or(u64::MAX);
         let wait = Duration::from_millis(millis);
-        let number = self.number;
+        let number = self.sends;
         trail.step(
             LAYER,
             format!("attempt {number} again after {wait:?}: {}", step.why),
         );
         if let Some(earlier) = self.earlier.take() {
-            trail.absorb(earlier);
+            trail.absorb(*earlier);
         }
-        self.earlier = Some(trail);
+        self.earlier = Some(Box::new(trail));
     }
 
     /// Puts what happened before into the trail of the answer that is handed up.
     fn finish<R>(&mut self, response: &mut Response<R>) {
         if let Some(earlier) = self.earlier.take() {
-            Trail::of(response.extensions_mut()).absorb(earlier);
+            Trail::of(response.extensions_mut()).absorb(*earlier);
         }
     }
 
-    /// Tells whoever traces.
-    #[cfg_attr(not(feature = "tracing"), allow(clippy::unused_self))]
-    fn report(
-        &self,
-        decision: Decision,
-        given_back: Option<&'static str>,
-        throttle: Option<&Throttle>,
-    ) {
-        #[cfg(feature = "tracing")]
-        {
-            let refusal = throttle.map(tracing::field::display);
-            match (decision, given_back) {
-                (Decision::Retry { after, why }, None) => {
-                    tracing::debug!(attempt = self.number, ?after, why, refusal, "sending again");
-                }
-                (_, why) if throttle.is_some() => {
-                    tracing::debug!(
-                        attempt = self.number,
-                        why,
-                        refusal,
-                        "handing a refusal back"
-                    );
-                }
-                _ => {}
-            }
-        }
-        #[cfg(not(feature = "tracing"))]
-        let _ = (decision, given_back, throttle);
+    /// Which attempt the present one is, with those that a client above made.
+    fn number<B: Replay>(&self, kept: &Kept<B>) -> u32 {
+        self.sends.saturating_add(kept.made_above())
     }
+}
+
+/// Tells whoever traces.
+fn report(
+    number: u32,
+    decision: Decision,
+    given_back: Option<&'static str>,
+    throttle: Option<&Throttle>,
+) {
+    #[cfg(feature = "tracing")]
+    {
+        let refusal = throttle.map(tracing::field::display);
+        match (decision, given_back) {
+            (Decision::Retry { after, why }, None) => {
+                tracing::debug!(attempt = number, ?after, why, refusal, "sending again");
+            }
+            (_, why) if throttle.is_some() => {
+                tracing::debug!(attempt = number, why, refusal, "handing a refusal back");
+            }
+            _ => {}
+        }
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = (number, decision, given_back, throttle);
 }
 
 /// What there is to say of a further attempt.
@@ -221,13 +244,21 @@ struct Step {
 }
 
 /// Those that one limit turned away: by host, account and model.
-fn partition(throttle: Option<&Throttle>, host: Option<&str>) -> u64 {
+fn partition(throttle: Option<&Throttle>, facts: &RequestFacts, host: Option<&str>) -> u64 {
     let mut hasher = DefaultHasher::new();
     host.hash(&mut hasher);
-    throttle
-        .map(|it| (it.account(), it.model()))
-        .hash(&mut hasher);
+    facts.model().hash(&mut hasher);
+    throttle.map(Throttle::account).hash(&mut hasher);
     hasher.finish()
+}
+
+/// Names the model where the refusal was read by a layer that had not looked at the request.
+fn name_model<R>(response: &mut Response<R>, facts: &RequestFacts) {
+    if let Some(throttle) = Classified::throttle_mut(response.extensions_mut()) {
+        if throttle.model().is_none() {
+            *throttle = throttle.clone().with_model(facts.model().cloned());
+        }
+    }
 }
 
 /// Tells clients above not to retry by themselves, and when they may.

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -76,6 +77,8 @@ impl Claim {
 pub struct TokenBudget {
     ratio: f64,
     floor: f64,
+    // Requests since the ledger was last looked at. Most are answered, and nobody looks.
+    requests: AtomicU64,
     ledger: Mutex<Ledger>,
 }
 
@@ -97,6 +100,7 @@ impl TokenBudget {
         Self {
             ratio: ratio.max(0.0),
             floor: floor.max(0.0),
+            requests: AtomicU64::new(0),
             ledger: Mutex::new(Ledger {
                 credits: 0.0,
                 claimed: 0.0,
@@ -105,9 +109,14 @@ impl TokenBudget {
         }
     }
 
+    /// The ledger, with what requests have earned.
     fn lock(&self) -> MutexGuard<'_, Ledger> {
         // Every state between two assignments is a valid ledger.
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let requests = self.requests.swap(0, Ordering::Relaxed);
+        #[allow(clippy::cast_precision_loss, reason = "beyond the cap nothing counts")]
+        ledger.credit(requests as f64 * self.ratio, self.cap());
+        ledger
     }
 
     /// The most that is saved up.
@@ -131,8 +140,7 @@ impl Ledger {
 
 impl Budget for TokenBudget {
     fn deposit(&self) {
-        let cap = self.cap();
-        self.lock().credit(self.ratio, cap);
+        self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
     fn withdraw(&self, cost: f64, now: Instant) -> Claim {

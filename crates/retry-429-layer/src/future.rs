@@ -14,7 +14,7 @@ use tower_service::Service;
 
 use crate::Policy;
 use crate::attempts::{Again, Attempts};
-use crate::herd::Turn;
+use crate::herd::{Turn, Used};
 use crate::kept::Kept;
 
 pin_project! {
@@ -47,10 +47,10 @@ pin_project! {
         // The inner service is answering.
         Called { #[pin] future: F },
         // The answer is being read, as far as needed to know what it is.
-        Reading { #[pin] read: Read<R> },
+        Reading { read: Read<R> },
         // The delay is running, and then the turn of others; no response and no readiness is held
-        // meanwhile.
-        Waiting { #[pin] sleep: Sleep, turn: Turn, body: Option<B> },
+        // meanwhile. Boxed, since most requests never wait.
+        Waiting { waiting: Box<Waiting<B>> },
         // The delay is over and the inner service is making room.
         Readying { body: Option<B> },
         // It has completed.
@@ -89,9 +89,25 @@ where
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Called { future } => match ready!(future.poll(cx)) {
-                    Ok(response) => State::Reading {
-                        read: attempts.reading.read(response),
-                    },
+                    Ok(response) => {
+                        let mut read = attempts.reading.read(response);
+                        match Pin::new(&mut read).poll(cx) {
+                            Poll::Pending => State::Reading { read },
+                            Poll::Ready(response) if attempts.is_done(&response) => {
+                                this.state.set(State::Done);
+                                return Poll::Ready(Ok(response));
+                            }
+                            Poll::Ready(response) => {
+                                match attempts.after_answer(response, this.kept) {
+                                    Ok(again) => State::again(again),
+                                    Err(response) => {
+                                        this.state.set(State::Done);
+                                        return Poll::Ready(Ok(response));
+                                    }
+                                }
+                            }
+                        }
+                    }
                     Err(error) => {
                         let Some(again) = attempts.after_error(&error, this.kept) else {
                             this.state.set(State::Done);
@@ -101,7 +117,7 @@ where
                     }
                 },
                 StateProj::Reading { read } => {
-                    let response = ready!(read.poll(cx));
+                    let response = ready!(Pin::new(read).poll(cx));
                     match attempts.after_answer(response, this.kept) {
                         Ok(again) => State::again(again),
                         Err(response) => {
@@ -110,20 +126,11 @@ where
                         }
                     }
                 }
-                StateProj::Waiting {
-                    mut sleep,
-                    turn,
-                    body,
-                } => {
-                    ready!(sleep.as_mut().poll(cx));
-                    match turn.ask(Instant::now()) {
-                        Ok(used) => attempts.used = used,
-                        Err(again) => {
-                            sleep.reset(again);
-                            continue;
-                        }
+                StateProj::Waiting { waiting } => {
+                    attempts.used = ready!(waiting.poll(cx));
+                    State::Readying {
+                        body: waiting.body.take(),
                     }
-                    State::Readying { body: body.take() }
                 }
                 StateProj::Readying { body } => {
                     if let Err(error) = ready!(this.service.poll_ready(cx)) {
@@ -133,7 +140,7 @@ where
                     let Some(body) = body.take() else {
                         return Poll::Pending; // `take` is called once
                     };
-                    attempts.number = attempts.number.saturating_add(1);
+                    attempts.sends = attempts.sends.saturating_add(1);
                     State::Called {
                         future: this.service.call(this.kept.request(body)),
                     }
@@ -145,15 +152,36 @@ where
     }
 }
 
+struct Waiting<B> {
+    sleep: Pin<Box<Sleep>>,
+    turn: Turn,
+    body: Option<B>,
+}
+
+impl<B> Waiting<B> {
+    /// Waits for the delay and then for the turn, and returns what the turn was paid with.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Used>> {
+        loop {
+            ready!(self.sleep.as_mut().poll(cx));
+            match self.turn.ask(Instant::now()) {
+                Ok(used) => return Poll::Ready(used),
+                Err(again) => self.sleep.as_mut().reset(again),
+            }
+        }
+    }
+}
+
 impl<F, B, R: Body> State<F, B, R> {
     fn again(again: Again<B>) -> Self {
         let body = Some(again.body);
         match again.turn {
             None => Self::Readying { body },
             Some(turn) => Self::Waiting {
-                sleep: sleep_until(turn.at()),
-                turn,
-                body,
+                waiting: Box::new(Waiting {
+                    sleep: Box::pin(sleep_until(turn.at())),
+                    turn,
+                    body,
+                }),
             },
         }
     }
@@ -173,7 +201,7 @@ where
             State::Done => "Done",
         };
         f.debug_struct("ResponseFuture")
-            .field("number", &self.attempts.number)
+            .field("sends", &self.attempts.sends)
             .field("state", &format_args!("{state}"))
             .finish_non_exhaustive()
     }

@@ -3,10 +3,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
 use replay_body::{PeekBody, Replay};
-use throttle_signal::RequestFacts;
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -70,28 +69,16 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let now = Instant::now();
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         if let Some(budget) = &self.shared.budget {
             budget.deposit();
         }
-        let facts = RequestFacts::ensure(&mut request, now);
         let reading = self.shared.reader.begin(&request);
-        let number = made_above(request.headers()).saturating_add(1);
-        let (request, kept) = Kept::of(request);
+        let kept = Kept::of(&request, Instant::now());
         // The first attempt must go through `self.inner`: it is the instance `poll_ready` made
         // ready. The clone is not ready, and the future does not use it before it is.
         let first = self.inner.call(request);
-        let attempts = Attempts {
-            policy: self.policy.clone(),
-            shared: Arc::clone(&self.shared),
-            reading,
-            facts,
-            started: now,
-            number,
-            earlier: None,
-            used: None,
-        };
+        let attempts = Attempts::new(self.policy.clone(), Arc::clone(&self.shared), reading);
         ResponseFuture::new(first, self.inner.clone(), kept, attempts)
     }
 }
@@ -103,13 +90,4 @@ impl<S: fmt::Debug, P: fmt::Debug> fmt::Debug for Retry429<S, P> {
             .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
-}
-
-/// How many retries a client above says it has made of this request, as the SDKs of `OpenAI` and
-/// Anthropic do.
-fn made_above(headers: &HeaderMap) -> u32 {
-    let count = headers.get("x-stainless-retry-count");
-    count
-        .and_then(|count| count.to_str().ok()?.trim().parse().ok())
-        .unwrap_or(0)
 }

@@ -1,7 +1,8 @@
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Extensions, Request};
+use http::{Extensions, HeaderMap, Request};
 use replay_body::Replay;
 use tokio::time::Instant;
 
@@ -61,21 +62,37 @@ impl RequestFacts {
         if let Some(facts) = request.extensions().get::<Self>() {
             return facts.clone();
         }
-        let extensions = request.extensions();
-        let timeout = grpc_timeout(request.headers()).and_then(|wait| now.checked_add(wait));
+        let timeout = grpc_timeout(request.headers());
+        let body = request.body().bytes().unwrap_or_default();
+        let facts = Self::of(request.extensions(), timeout, body, now);
+        request.extensions_mut().insert(facts.clone());
+        facts
+    }
+
+    /// The facts of a request of which only the head and the data of its body are at hand, gathered
+    /// as by [`ensure`](Self::ensure) but not inserted.
+    #[must_use]
+    pub fn gather(
+        headers: &HeaderMap,
+        extensions: &Extensions,
+        body: Bytes,
+        arrived: Instant,
+    ) -> Self {
+        Self::of(extensions, grpc_timeout(headers), body, arrived)
+    }
+
+    fn of(extensions: &Extensions, timeout: Option<Duration>, body: Bytes, now: Instant) -> Self {
+        let timeout = timeout.and_then(|wait| now.checked_add(wait));
         let deadline = extensions.get().map(|Deadline(at)| *at);
-        let facts = Facts {
-            body: request.body().bytes().unwrap_or_default(),
+        Self(Arc::new(Facts {
+            body,
             account: extensions.get().cloned(),
             tenant: extensions.get().cloned(),
             priority: extensions.get().copied().unwrap_or_default(),
             deadline: [deadline, timeout].into_iter().flatten().min(),
             start_by: extensions.get().map(|StartBy(at)| *at),
             ..Facts::new(now)
-        };
-        let facts = Self(Arc::new(facts));
-        request.extensions_mut().insert(facts.clone());
-        facts
+        }))
     }
 
     /// Facts of a request that arrived at `now` and of which nothing else is known.
@@ -242,8 +259,6 @@ impl Facts {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use http_body_util::Full;
 
     use super::*;

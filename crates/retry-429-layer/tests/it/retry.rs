@@ -222,10 +222,9 @@ async fn sends_a_paced_refusal_back_at_once_with_the_facts_of_the_first_attempt(
         .unwrap();
 
     assert_eq!(upstream.arrivals(), [0, 2_000]);
-    for seen in upstream.take_requests() {
-        let facts = RequestFacts::get(seen.extensions()).unwrap();
-        assert_eq!(facts.arrived(), start);
-    }
+    let again = upstream.take_requests().remove(1);
+    let facts = RequestFacts::get(again.extensions()).unwrap();
+    assert_eq!(facts.arrived(), start);
 }
 
 #[tokio::test(start_paused = true)]
@@ -379,4 +378,30 @@ async fn takes_the_verdict_of_a_layer_below() {
         .await
         .unwrap();
     assert_eq!(upstream.arrivals(), [0, 2_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn facts_from_above_go_down_unchanged_each_time() {
+    let upstream = Upstream::new([throttled_for(1), ok()]);
+    let mut request = request();
+    let facts = RequestFacts::ensure(&mut request, Instant::now());
+    tokio::time::advance(secs(3)).await;
+    layer()
+        .layer(upstream.clone())
+        .oneshot(request)
+        .await
+        .unwrap();
+    for seen in upstream.take_requests() {
+        let seen = RequestFacts::get(seen.extensions()).unwrap().arrived();
+        assert_eq!(seen, facts.arrived());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_is_handed_back_names_the_model() {
+    let upstream = Upstream::new([throttled_for(61)]);
+    let request = Request::new(Full::<Bytes>::from(r#"{"model":"qwen3-max"}"#));
+    let response = layer().layer(upstream).oneshot(request).await.unwrap();
+    let throttle = Classified::throttle(response.extensions()).unwrap();
+    assert_eq!(throttle.model().map(AsRef::as_ref), Some("qwen3-max"));
 }
