@@ -269,3 +269,40 @@ impl fmt::Display for Seconds {
         write!(f, "{rounded:?}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn is_shown_as_one_sentence() {
+        let named = Throttle::new(Kind::TokenRate)
+            .with_model(Some(Arc::from("qwen3-max")))
+            .with_account(Some(AccountId::from("a")))
+            .with_wait(Wait::Stated(Duration::from_micros(1_234_567)));
+        let exhausted = Throttle::new(Kind::QuotaExhausted);
+        for (throttle, sentence) in [
+            (
+                named.clone(),
+                "too many tokens for qwen3-max on account a; try again in 1.234s",
+            ),
+            (
+                named.with_retry(false),
+                "too many tokens for qwen3-max on account a; it is over in 1.234s, later than this request can wait",
+            ),
+            (
+                Throttle::new(Kind::Burst).with_wait(Wait::Typical(Duration::from_secs(10))),
+                "the rate grew too quickly; such limits usually pass in 10s",
+            ),
+            (
+                Throttle::new(Kind::Overloaded),
+                "the server is overloaded; it passes with time",
+            ),
+            (exhausted, "the quota is used up; waiting does not help"),
+        ] {
+            assert_eq!(throttle.to_string(), sentence);
+        }
+    }
+}
