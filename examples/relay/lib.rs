@@ -17,6 +17,7 @@ mod dispatch;
 mod endpoint;
 mod gate;
 mod line;
+mod merge;
 mod metrics;
 mod record;
 mod refusal;

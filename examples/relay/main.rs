@@ -6,6 +6,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// Requests pass through futures and buffers of several KiB, which the allocator of glibc is slow
+/// with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     relay::run(&relay::Args::parse())
 }

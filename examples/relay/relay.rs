@@ -19,6 +19,7 @@ use crate::answer::{Answer, REQUEST_ID, tell};
 use crate::dispatch::Asked;
 use crate::endpoint::Endpoint;
 use crate::gate::Client;
+use crate::merge::Merge;
 use crate::record::Record;
 use crate::refusal::Refusal;
 use crate::routes::{Route, Routes};
@@ -60,10 +61,17 @@ pub(crate) async fn relay(
         Ok((mut response, trail)) => {
             tell(&mut response, &trail, header(&record.id));
             record.answered(response.status(), &trail, &routes.setup);
-            response.map(|body| Body::new(Answer::new(body, record)))
+            let streams = streams(response.headers());
+            response.map(|body| Body::new(Answer::new(Merge::new(body, streams), record)))
         }
         Err(refusal) => refuse(record, &refusal),
     }
+}
+
+/// Whether an answer is a stream of events.
+fn streams(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// Answers what the relay itself refuses.
@@ -107,7 +115,9 @@ async fn answer(
     }
     record.model(model);
 
-    let answer = timeout_at(deadline, routes.send(route, request)).await;
+    // In a box of its own: it is several KiB, and would be moved each time that this is.
+    let answer = Box::pin(routes.send(route, request));
+    let answer = timeout_at(deadline, answer).await;
     let mut response = match answer {
         Ok(Ok(response)) => response,
         Ok(Err(broken)) if broken.is_unsent() => {

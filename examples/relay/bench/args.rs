@@ -39,6 +39,13 @@ pub(crate) enum Role {
         listen: SocketAddr,
         upstream: SocketAddr,
     },
+    /// Calls an address for some seconds: for a look at the relay with a profiler.
+    #[command(hide = true)]
+    Load {
+        addr: SocketAddr,
+        kind: String,
+        seconds: f64,
+    },
     /// The relay.
     #[command(hide = true)]
     Relay { config: PathBuf, listen: SocketAddr },

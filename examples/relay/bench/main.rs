@@ -22,6 +22,11 @@ use tokio::runtime::Builder;
 
 use self::args::{Args, Role};
 
+/// Requests pass through futures and buffers of several KiB, which the allocator of glibc is slow
+/// with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = Args::parse();
     match run(&args) {
@@ -47,6 +52,11 @@ fn run(args: &Args) -> Result<()> {
             let _ = relay::run(&args);
             Ok(())
         }
+        Some(Role::Load {
+            addr,
+            kind,
+            seconds,
+        }) => block_on(report::load(*addr, kind == "stream", *seconds)),
         None => block_on(report::run(args)),
     }
 }

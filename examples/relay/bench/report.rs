@@ -1,10 +1,12 @@
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use tokio::time::Instant;
 
 use crate::args::Args;
 use crate::contender::Contender;
-use crate::load::Load;
+use crate::load::{self, Load};
 use crate::mock::EVENTS;
 use crate::process::rss_mib;
 use crate::window::{Window, measure, median};
@@ -120,6 +122,15 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     goal("memory: flat, second half over first", after / half, |it| {
         it <= 1.05
     });
+    Ok(())
+}
+
+/// Calls one address and does not compare.
+pub(crate) async fn load(addr: SocketAddr, stream: bool, seconds: f64) -> Result<()> {
+    let end = Instant::now() + Duration::try_from_secs_f64(seconds)?;
+    let load = if stream { STREAM } else { PLAIN };
+    let done = load::run(addr, load, end).await?;
+    println!("{} answers in {seconds} s", done.requests);
     Ok(())
 }
 
