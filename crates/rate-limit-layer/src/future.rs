@@ -16,6 +16,7 @@ use tower_service::Service;
 use crate::ResponseBody;
 use crate::body::Meter;
 use crate::partition::{Permit, Waiter};
+use crate::watch;
 
 pin_project! {
     /// Response future of [`RateLimit`](crate::RateLimit).
@@ -140,6 +141,7 @@ where
                             return Poll::Pending;
                         };
                         let throttle = refusal.throttle(&unsent.facts, Instant::now());
+                        watch::handed_back(&unsent.facts, &throttle);
                         let mut response =
                             unsent.envelope.refuse(throttle, unsent.request.headers());
                         Trail::of(response.extensions_mut()).waited = since.elapsed();
@@ -165,6 +167,7 @@ where
                         Ok(()) => {
                             permit.sent();
                             *this.waited = since.elapsed();
+                            watch::waited(&unsent.facts, *this.waited);
                             let future = unsent.service.call(unsent.request);
                             State::Called {
                                 future,
@@ -221,7 +224,9 @@ fn settle<R: Body>(
     };
     permit.told(response.headers());
     if let Some(throttle) = Classified::throttle_mut(response.extensions_mut()) {
-        if permit.refused(throttle) {
+        let paced = permit.refused(throttle);
+        watch::refused(throttle, paced);
+        if paced {
             *throttle = throttle.clone().with_paced(true);
         }
         return response.map(ResponseBody::new);

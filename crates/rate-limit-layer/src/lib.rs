@@ -83,6 +83,10 @@
 //! # Features
 //!
 //! * `inbound`: limits on requests that come in, by key.
+//! * `metrics`: the histogram `rate_limit_wait_seconds`, and the counters `rate_limit_refusals_total` of
+//!   what the upstream refused and `rate_limit_handed_back_total` of what was not sent, by `account`,
+//!   `model` and, the counters, `kind`. Models are named by callers: bound them where they are not yours.
+//! * `tracing`: an event for each of these, at level debug, and at level trace for waits.
 //!
 //! [tower]: https://docs.rs/tower
 
@@ -122,6 +126,7 @@ mod snapshot;
 mod state;
 mod usage;
 mod wakes;
+mod watch;
 mod window;
 
 pub use self::body::ResponseBody;

@@ -10,6 +10,7 @@ use tower_service::Service;
 
 use crate::future::Unsent;
 use crate::partition::Asked;
+use crate::watch;
 use crate::{Limiter, ResponseBody, ResponseFuture};
 
 /// Middleware that sends requests no faster than a quota allows.
@@ -98,6 +99,7 @@ where
             }
             Asked::Refused(refusal) => {
                 let throttle = refusal.throttle(&facts, now);
+                watch::handed_back(&facts, &throttle);
                 ResponseFuture::refused(self.envelope.refuse(throttle, request.headers()))
             }
         }

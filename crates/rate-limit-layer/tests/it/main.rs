@@ -20,3 +20,5 @@ mod stalled;
 mod start_by;
 mod support;
 mod tokens;
+#[cfg(all(feature = "metrics", feature = "tracing"))]
+mod watch;
