@@ -1,43 +1,25 @@
 //! The whole of a partition against a brute-force count, under random interleavings.
 
+mod flag;
 mod script;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Wake, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use throttle_signal::{Priority, Wait};
 
-use self::script::{Step, quotas, steps};
-use crate::control::Guard;
+use self::flag::Flag;
+use self::script::{Step, plan, quotas, steps};
 use crate::core::{Core, Reservation};
-use crate::plan::{Plan, Settings};
 use crate::state::{Admission, Asking, Claim, State};
 use crate::wakes::Wakes;
 use crate::{Cost, Limit, Quota};
 
 const MS: u64 = 1_000_000;
 const GUARD: u64 = 20 * MS;
-
-fn plan(quota: Quota) -> Arc<Plan> {
-    let guard = Guard::Fixed(Duration::from_nanos(GUARD));
-    let settings = Settings {
-        guard,
-        ..Settings::default()
-    };
-    Arc::new(Plan::new(quota, Arc::new(settings)))
-}
-
-#[derive(Default)]
-struct Flag(AtomicBool);
-
-impl Wake for Flag {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
 
 struct One {
     id: usize,

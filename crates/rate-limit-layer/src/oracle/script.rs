@@ -1,11 +1,14 @@
 //! What happens to the partition and to its oracle: any steps, in any order.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use throttle_signal::Kind;
 
-use super::MS;
+use super::{GUARD, MS};
+use crate::control::Guard;
+use crate::plan::{Plan, Settings};
 use crate::{Charging, Cost, Quota, Unit};
 
 /// What may happen next. Numbers choose among those that are there.
@@ -71,4 +74,13 @@ pub(super) fn quotas(bursts: bool) -> [Quota; 3] {
         base.requests_per_minute(60)
             .limit(Unit::InputTokens, 600, Duration::from_secs(1)),
     ]
+}
+
+pub(super) fn plan(quota: Quota) -> Arc<Plan> {
+    let guard = Guard::Fixed(Duration::from_nanos(GUARD));
+    let settings = Settings {
+        guard,
+        ..Settings::default()
+    };
+    Arc::new(Plan::new(quota, Arc::new(settings)))
 }
