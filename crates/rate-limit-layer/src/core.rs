@@ -2,13 +2,14 @@ mod heard;
 
 use std::sync::Arc;
 
+use crate::bound::Bound;
 use crate::control::Control;
 use crate::estimate::Measure;
 use crate::plan::Plan;
 use crate::ramp::Ramp;
 use crate::room::Room;
 use crate::usage::Usage;
-use crate::window::{Bound, Window};
+use crate::window::Window;
 use crate::{Charging, Cost, Limit, Unit, num};
 
 /// The arithmetic of one partition: every window of its quota, reserved together or none, and what
@@ -35,6 +36,10 @@ pub(crate) struct Core {
     closed_until: u64,
 
     in_flight: usize,
+
+    /// How often the quota was changed.
+    version: u32,
+
     room: Room,
 
     /// Refusals in a row, counting those of one moment once.
@@ -47,6 +52,7 @@ pub(crate) struct Reservation {
     pub(crate) at: u64,
     pub(crate) cost: Cost,
     charging: Charging,
+    version: u32,
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -57,7 +63,7 @@ impl Core {
             windows: plan
                 .bounds
                 .iter()
-                .map(|bound| Window::new(now, bound, plan.settings.cautious_start))
+                .map(|bound| Window::new(now, 0, bound, plan.settings.cautious_start))
                 .collect(),
             bounds: Arc::clone(&plan.bounds),
             control: Control::new(plan.settings.guard),
@@ -67,6 +73,7 @@ impl Core {
             frozen: [0; 2],
             closed_until: 0,
             in_flight: 0,
+            version: 0,
             room: Room::default(),
             streak: 0,
         }
@@ -204,6 +211,7 @@ impl Core {
             at: now,
             cost,
             charging,
+            version: self.version,
         }
     }
 
@@ -231,8 +239,9 @@ impl Core {
     /// Swaps the quota. Windows that stay keep their log: an increase takes effect at once, a cut
     /// becomes debt, and neither makes a burst.
     pub(crate) fn set_plan(&mut self, now: u64, plan: Arc<Plan>) {
-        // A moment later, so that what was sent before is told from what is sent from now on.
-        let now = self.clock(now.saturating_add(1).max(self.now.saturating_add(1)));
+        let now = self.clock(now);
+        self.version = self.version.saturating_add(1);
+        let version = self.version;
         let old = std::mem::replace(&mut self.plan, plan);
         let mut kept: Vec<_> = old
             .limits()
@@ -246,7 +255,7 @@ impl Core {
                     old.unit() == limit.unit() && old.window() == limit.window()
                 });
                 same.map_or_else(
-                    || Window::new(now, bound, true),
+                    || Window::new(now, version, bound, true),
                     |index| kept.swap_remove(index).1,
                 )
             })
@@ -285,17 +294,13 @@ impl Core {
         let (used, used_later) = parts(actual, reservation.charging);
         for (window, bound) in self.windows.iter_mut().zip(&*self.bounds) {
             let unit = bound.unit;
-            if sent.of(unit) != used.of(unit) {
+            let knows = window.knows(reservation.version);
+            if knows && sent.of(unit) != used.of(unit) {
                 window.correct(now, reservation.at, sent.of(unit), used.of(unit), bound);
             }
             if later.of(unit) != 0 || used_later.of(unit) != 0 {
-                window.release(
-                    now,
-                    reservation.at,
-                    later.of(unit),
-                    used_later.of(unit),
-                    bound,
-                );
+                let held = if knows { later.of(unit) } else { 0 };
+                window.release(now, held, used_later.of(unit), bound);
             }
         }
     }

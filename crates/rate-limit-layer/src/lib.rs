@@ -93,6 +93,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
+mod bound;
 mod builder;
 mod control;
 mod core;
@@ -107,6 +108,7 @@ pub mod inbound;
 mod layer;
 mod limiter;
 mod lines;
+mod log;
 mod num;
 #[cfg(test)]
 mod oracle;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use throttle_signal::Tenant;
 
+use crate::bound::Bound;
 use crate::control::{Control, Guard};
 use crate::estimate::Calibration;
 use crate::headers::Left;
-use crate::window::Bound;
 use crate::{Limit, Quota};
 
 /// A quota with everything the limiter adds to it. Shared by all partitions of a model.

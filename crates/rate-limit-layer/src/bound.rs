@@ -1,0 +1,95 @@
+use crate::{Limit, Unit, num};
+
+/// The limit as it stands now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bound {
+    pub(crate) unit: Unit,
+
+    /// The most that fits, after scaling.
+    pub(crate) most: u64,
+
+    /// The window and the guard, in nanoseconds: how long an entry counts.
+    pub(crate) span: u64,
+
+    /// Nanoseconds in which the bucket gains one unit, in parts of 2^16. Whole numbers, because two
+    /// conversions to floats and back cost more than the rest of a decision.
+    each: u64,
+
+    /// How much the bucket holds.
+    burst: u64,
+
+    /// Entries that share their time down to this many bits are one: it bounds the log.
+    pub(crate) grain: u32,
+}
+
+/// A timer fires up to a tick late; a bucket without slack would lose that with each request.
+const SLACK: u64 = 2_000_000;
+
+/// How many entries a window has before they are merged.
+const ENTRIES: u64 = 1024;
+
+impl Bound {
+    pub(crate) fn new(limit: &Limit, guard: u64, scale: f64, burst: f64) -> Self {
+        let window = limit.nanos();
+        let most = num::times(limit.most(), scale).max(1);
+        let span = window.saturating_add(guard);
+        let exact = !limit.unit().is_tokens() && limit.most() <= ENTRIES;
+        Self {
+            unit: limit.unit(),
+            most,
+            span,
+            each: num::parts(span, most),
+            burst: num::times(most, burst).max(1),
+            grain: if exact {
+                0
+            } else {
+                (window / ENTRIES).max(1).ilog2()
+            },
+        }
+    }
+
+    /// In what time the bucket gains so much.
+    #[inline]
+    pub(crate) fn time(&self, cost: u64) -> u64 {
+        num::of_parts(cost, self.each)
+    }
+
+    /// How long an empty bucket takes to hold all it can but one.
+    pub(crate) fn filling(&self) -> u64 {
+        self.time(self.burst.saturating_sub(1))
+    }
+
+    /// How long before the bucket is full `cost` may be taken.
+    #[inline]
+    pub(crate) fn tolerance(&self, cost: u64) -> u64 {
+        self.time(self.burst.saturating_sub(cost)).max(SLACK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Quota;
+
+    fn bound(most: u64, window: Duration) -> Bound {
+        let quota = Quota::new().limit(Unit::Requests, most, window);
+        Bound::new(&quota.limits()[0], 0, 1.0, 0.1)
+    }
+
+    #[test]
+    fn a_bucket_fills_at_the_rate_of_its_limit() {
+        let bound = bound(600, Duration::from_secs(60));
+        assert_eq!(bound.time(1), 100_000_000);
+        assert_eq!(bound.tolerance(1), 59 * 100_000_000);
+        assert_eq!(bound.tolerance(60), SLACK);
+    }
+
+    #[test]
+    fn no_limit_is_too_large_or_too_small() {
+        assert_eq!(bound(u64::MAX, Duration::from_secs(1)).time(1), 0);
+        assert!(bound(1, Duration::MAX).time(1) > 0);
+        assert_eq!(bound(1, Duration::MAX).time(u64::MAX), u64::MAX);
+    }
+}
