@@ -141,6 +141,11 @@ upstream = "qwen-plus"
 provider = "studio"
 quota = { rps = 20, rpm = 1_200, tpm = 1_000_000 }
 
+[[model]]
+name = "embedding"
+upstream = "qwen-turbo"
+provider = "studio"
+
 [[alias]]
 name = "best"
 chain = ["qwen3-max", "plus"]

@@ -8,6 +8,8 @@
 )]
 
 mod caller;
+mod chaos;
+mod clients;
 mod config;
 mod http;
 mod reload;
