@@ -1,5 +1,6 @@
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::run::{Outcome, command, heading, show, succeeds, target};
@@ -11,7 +12,7 @@ struct Tool {
     there: fn() -> bool,
 }
 
-const TOOLS: [Tool; 6] = [
+const TOOLS: [Tool; 8] = [
     Tool {
         package: "curl",
         there: || on_path("curl"),
@@ -23,6 +24,14 @@ const TOOLS: [Tool; 6] = [
     Tool {
         package: "nginx",
         there: || on_path("nginx"),
+    },
+    Tool {
+        package: "nodejs",
+        there: || on_path("node"),
+    },
+    Tool {
+        package: "npm",
+        there: || on_path("npm"),
     },
     Tool {
         package: "redis-server",
@@ -42,6 +51,7 @@ const TOOLS: [Tool; 6] = [
 #[derive(Debug)]
 pub(crate) struct Tools {
     python: PathBuf,
+    node_modules: PathBuf,
 }
 
 impl Tools {
@@ -60,13 +70,20 @@ impl Tools {
             }
         }
         let python = python()?;
-        println!("curl, haproxy, nginx, redis-server, python3 with openai: there");
-        Ok(Self { python })
+        println!("curl, haproxy, nginx, redis-server, python3 and node with openai: there");
+        Ok(Self {
+            python,
+            node_modules: node_modules()?,
+        })
     }
 
     /// The environment the tests run in.
-    pub(crate) fn env(&self) -> [(&'static str, OsString); 3] {
+    pub(crate) fn env(&self) -> [(&'static str, OsString); 4] {
         [
+            (
+                "TEST_NODE_MODULES",
+                self.node_modules.clone().into_os_string(),
+            ),
             ("TEST_PYTHON", self.python.clone().into_os_string()),
             // A missing tool then fails the test that needs it, which otherwise would pass over it.
             ("TEST_TOOLS", "required".into()),
@@ -137,6 +154,21 @@ fn python() -> Outcome<PathBuf> {
         }
     }
     Ok(python)
+}
+
+/// Modules for Node of our own, among them the `openai` package, installed once.
+fn node_modules() -> Outcome<PathBuf> {
+    let home = target().join("test-tools/node");
+    let modules = home.join("node_modules");
+    if !modules.join("openai/package.json").is_file() {
+        println!("npm install openai");
+        fs::create_dir_all(&home)
+            .map_err(|error| format!("cannot create {}: {error}", home.display()))?;
+        let quiet = ["install", "--silent", "--no-audit", "--no-fund", "--prefix"];
+        let mut npm = command("npm", &quiet);
+        show(npm.arg(&home).arg("openai"))?;
+    }
+    Ok(modules)
 }
 
 fn on_path(program: &str) -> bool {
