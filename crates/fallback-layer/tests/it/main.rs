@@ -2,8 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bench;
+mod chain;
 mod contract;
-mod fallback;
+mod failure;
+mod order;
+mod patience;
+mod rewrite;
 mod streams;
 
 use bytes::Bytes;

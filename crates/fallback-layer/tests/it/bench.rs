@@ -1,0 +1,116 @@
+//! Which candidates are known to be out, and for how long.
+
+use http::{Response, StatusCode};
+use replay_body::PeekBody;
+use test_support::{Answer, Seen, Upstream, ok, with_status};
+use throttle_signal::{Envelope, Kind, Origin, Throttle, Wait};
+use tokio::time;
+use tower::{Layer, ServiceExt};
+
+use crate::chain::{SECOND, layer, rate, send, trail, upstream, verdict};
+use crate::{Body, model, models, refused, request};
+
+#[tokio::test(start_paused = true)]
+async fn a_candidate_known_to_be_out_is_not_asked_until_its_time_is_over() {
+    let service = layer().layer(upstream(&[("max", || refused(rate(60)))]));
+    for _ in 0..3 {
+        let response = send(&service).await;
+        assert_eq!(response.headers()["x-fallback-candidate"], "plus");
+    }
+    assert_eq!(models(service.get_ref()), "max plus plus plus");
+    let response = send(&service).await;
+    assert_eq!(trail(&response).candidates_tried, 1);
+    assert_eq!(trail(&response).steps[0].reason, "max is out");
+    models(service.get_ref());
+
+    // Two seconds before its time a patient request may wait for it again.
+    time::advance(58 * SECOND).await;
+    send(&service).await;
+    assert_eq!(models(service.get_ref()), "max plus");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_probe_when_the_time_is_over() {
+    let upstream = Upstream::answering(|seen: &Seen| {
+        if model(seen) == "max" {
+            Answer::from(refused(Throttle::new(Kind::QuotaExhausted))).after(SECOND / 2)
+        } else {
+            Answer::from(ok())
+        }
+    });
+    let service = layer().layer(upstream);
+    send(&service).await;
+    models(service.get_ref());
+    time::advance(SECOND).await; // the first guess
+    let (a, b, c) = tokio::join!(send(&service), send(&service), send(&service));
+    for response in [a, b, c] {
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+    let asked = models(service.get_ref());
+    assert_eq!(asked.matches("max").count(), 1, "{asked}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_all_are_known_to_be_out_the_answer_comes_without_a_request() {
+    let service = layer().layer(upstream(&[
+        ("max", || refused(rate(60))),
+        ("plus", || refused(rate(30))),
+        ("turbo", || refused(rate(90))),
+    ]));
+    send(&service).await;
+    assert_eq!(models(service.get_ref()), "max plus turbo");
+    time::advance(SECOND).await;
+    let response = send(&service).await;
+    assert_eq!(models(service.get_ref()), "");
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(verdict(&response).origin(), Origin::Chain);
+    assert_eq!(verdict(&response).wait(), Wait::Stated(29 * SECOND));
+    assert_eq!(verdict(&response).model().unwrap().as_ref(), "max");
+    assert!(verdict(&response).retry());
+    assert_eq!(response.headers()["retry-after"], "29");
+    assert_eq!(response.headers()["x-fallback-attempts"], "0");
+    assert_eq!(trail(&response).attempts, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_layer_of_ours_refused_is_asked_again() {
+    let answer = |seen: &Seen| {
+        if model(seen) == "max" {
+            // As a limiter that a large request does not fit before its patience ends.
+            Envelope::new().refuse(rate(30).with_origin(Origin::Limiter), seen.headers())
+        } else {
+            Response::new(PeekBody::new(Body::default()))
+        }
+    };
+    let service = layer().layer(Upstream::answering(answer));
+    for _ in 0..2 {
+        service.clone().oneshot(request()).await.unwrap();
+    }
+    assert_eq!(models(service.get_ref()), "max plus max plus");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_error_goes_on_and_benches_only_if_another_candidate_answers() {
+    // Every candidate fails on this request: it is the request.
+    let service = layer().layer(Upstream::answering(|_: &Seen| {
+        with_status(StatusCode::INTERNAL_SERVER_ERROR)
+    }));
+    for _ in 0..2 {
+        assert_eq!(
+            send(&service).await.status(),
+            StatusCode::INTERNAL_SERVER_ERROR
+        );
+        assert_eq!(models(service.get_ref()), "max plus turbo");
+    }
+
+    let service = layer().layer(upstream(&[("max", || {
+        with_status(StatusCode::BAD_GATEWAY)
+    })]));
+    for _ in 0..2 {
+        assert_eq!(send(&service).await.status(), StatusCode::OK);
+    }
+    assert_eq!(models(service.get_ref()), "max plus plus");
+    time::advance(SECOND).await;
+    send(&service).await;
+    assert_eq!(models(service.get_ref()), "max plus");
+}
