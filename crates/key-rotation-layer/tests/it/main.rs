@@ -3,8 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod contract;
+mod cooldown;
+mod headroom;
+mod key;
 mod pool;
+mod refusal;
 mod rotation;
+mod strategy;
 mod upstream;
 #[cfg(all(feature = "metrics", feature = "tracing"))]
 mod watch;
