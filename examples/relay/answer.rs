@@ -69,18 +69,26 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
 pin_project! {
     /// The body of an answer, handed on frame by frame. When it ends, or is dropped, its record is
     /// complete.
-    pub(crate) struct Answer<B> {
+    ///
+    /// An error comes a turn late: hyper drops what it has not written when a body fails, and the
+    /// caller is to have what came before, its head above all.
+    pub(crate) struct Answer<B>
+    where
+        B: Body, // for `B::Error`
+    {
         #[pin]
         inner: B,
         record: Option<Record>,
+        error: Option<B::Error>,
     }
 }
 
-impl<B> Answer<B> {
+impl<B: Body> Answer<B> {
     pub(crate) const fn new(inner: B, record: Record) -> Self {
         Self {
             inner,
             record: Some(record),
+            error: None,
         }
     }
 }
@@ -94,6 +102,9 @@ impl<B: Body<Data = Bytes>> Body for Answer<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
+        if let Some(error) = this.error.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let frame = ready!(this.inner.as_mut().poll_frame(cx));
         let over = match &frame {
             Some(Ok(frame)) => {
@@ -102,14 +113,17 @@ impl<B: Body<Data = Bytes>> Body for Answer<B> {
                 }
                 frame.is_trailers() || this.inner.is_end_stream()
             }
-            Some(Err(_)) => {
-                if let Some(record) = this.record.take() {
-                    record.broken();
-                }
-                true
-            }
+            Some(Err(_)) => false,
             None => true,
         };
+        if let Some(Err(error)) = frame {
+            if let Some(record) = this.record.take() {
+                record.broken();
+            }
+            *this.error = Some(error);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if over {
             if let Some(record) = this.record.take() {
                 record.complete();
@@ -119,7 +133,7 @@ impl<B: Body<Data = Bytes>> Body for Answer<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.error.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

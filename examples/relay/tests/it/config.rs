@@ -112,3 +112,29 @@ async fn keys_come_from_files_beside_the_configuration() {
     };
     Relay::start(&args).await.unwrap().end();
 }
+
+#[test]
+fn the_configuration_that_is_shown_is_right() {
+    let shown = concat!(env!("CARGO_MANIFEST_DIR"), "/relay.toml");
+    let text = std::fs::read_to_string(shown).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("relay.toml");
+    let mut keys = 0;
+    let text: Vec<_> = text
+        .lines()
+        .map(|line| match line.split_once("keys = [") {
+            Some((before, _)) => {
+                keys += 1;
+                format!("{before}keys = [\"sk-{keys}\"]")
+            }
+            None => line.to_owned(),
+        })
+        .collect();
+    std::fs::write(&file, text.join("\n")).unwrap();
+    let args = Args {
+        config: Some(file),
+        check: true,
+        ..Args::default()
+    };
+    assert_eq!(relay::run(&args), std::process::ExitCode::SUCCESS);
+}

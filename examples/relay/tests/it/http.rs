@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use model_studio_sim::{Limits, Simulator};
+use model_studio_sim::{Fault, Limits, Simulator, When};
 
 use crate::caller::{CONFIG, KEY, Pair, header, hello, json, whole};
 
@@ -95,6 +95,27 @@ async fn a_stream_comes_event_by_event() {
             .metrics()
             .contains(r#"model="qwen3-max",direction="output"} 20"#)
     );
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_has_its_head_and_what_came_before() {
+    for stream in [false, true] {
+        let fault = Simulator::builder().fault(Fault::ResetInBody, When::share(1.0));
+        let pair = Pair::start(fault, CONFIG).await;
+        let body = hello("qwen3-max").replace("\"max", &format!("\"stream\":{stream},\"max"));
+        for _ in 0..20 {
+            let answer = pair
+                .send(pair.post("/chat/completions", body.clone()))
+                .await;
+            assert_eq!(answer.status(), StatusCode::OK);
+            let mut body = answer.into_body();
+            let mut failed = false;
+            while let Some(frame) = http_body_util::BodyExt::frame(&mut body).await {
+                failed |= frame.is_err();
+            }
+            assert!(failed);
+        }
+    }
 }
 
 #[tokio::test]
