@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bodies;
+mod exchange;
 mod grpc;
 mod profiles;
 mod reading;
+mod stream;
 mod survival;
 mod vectors;
 mod waits;

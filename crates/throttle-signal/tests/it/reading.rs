@@ -4,39 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body::Body;
+use http::{HeaderMap, HeaderValue, Request};
 use http_body_util::{BodyExt, Full};
-use replay_body::PeekBody;
 use test_support::{NotUnpin, Steps};
 use throttle_signal::{AccountId, Classified, Kind, Profile, Reader, RequestFacts, Throttle};
 use tokio::time::{self, Instant};
 
-fn request(uri: &str) -> Request<Full<Bytes>> {
-    let body = Full::from(r#"{"model":"qwen3-max"}"#);
-    Request::builder().uri(uri).body(body).unwrap()
-}
-
-fn response<B>(status: u16, content_type: &'static str, body: B) -> Response<B> {
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(status).unwrap();
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
-}
-
-const JSON: &str = "application/json";
-const SSE: &str = "text/event-stream";
-const ALI: &str = "https://dashscope.aliyuncs.com/v1";
-
-async fn read<B: Body<Data = Bytes>>(uri: &str, response: Response<B>) -> Response<PeekBody<B>> {
-    Reader::new().begin(&request(uri)).read(response).await
-}
-
-fn kind<B>(response: &Response<B>) -> Option<Kind> {
-    Classified::throttle(response.extensions()).map(Throttle::kind)
-}
+use crate::exchange::{ALI, JSON, SSE, kind, read, request, response};
 
 #[tokio::test(start_paused = true)]
 async fn an_error_is_read_and_handed_on_whole() {
@@ -144,44 +118,6 @@ async fn an_answer_is_recognized_without_reading_all_of_it() {
     assert_eq!(kind(&read), None);
 }
 
-fn holding(uri: &str) -> Request<Full<Bytes>> {
-    let mut request = request(uri);
-    RequestFacts::ensure(&mut request, Instant::now());
-    RequestFacts::get_mut(request.extensions_mut())
-        .unwrap()
-        .set_hold_first_event(true);
-    request
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stream_is_held_to_its_first_event_where_somebody_asked() {
-    let wait = Duration::from_secs(3);
-    let refused = Steps::new()
-        .data(": keep-alive\n\n")
-        .wait(wait)
-        .data("data: {\"error\":{\"code\":\"limit_burst_rate\"}}\n\n");
-    let start = Instant::now();
-    let read = Reader::new()
-        .begin(&holding(ALI))
-        .read(response(200, SSE, refused))
-        .await;
-    assert_eq!(kind(&read), Some(Kind::Burst));
-    assert_eq!(start.elapsed(), wait);
-
-    let answered = Steps::new()
-        .data("data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n")
-        .wait(wait)
-        .data("data: {\"choices\":[{\"delta\":{\"content\":\"H\"}}]}\n\n")
-        .never();
-    let start = Instant::now();
-    let read = Reader::new()
-        .begin(&holding(ALI))
-        .read(response(200, SSE, answered))
-        .await;
-    assert_eq!(kind(&read), None);
-    assert_eq!(start.elapsed(), wait);
-}
-
 #[tokio::test(start_paused = true)]
 async fn the_verdict_names_account_and_model() {
     let mut request = request(ALI);
@@ -227,38 +163,6 @@ async fn the_host_is_that_of_the_uri_or_the_header() {
         let read = Reader::new().begin(&request).read(refused).await;
         assert_eq!(kind(&read), Some(Kind::QuotaExhausted));
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn trailers_of_grpc_are_read_where_the_reader_is_told_to_hold() {
-    let refused = || {
-        let trailers = HeaderMap::from_iter([(
-            http::HeaderName::from_static("grpc-status"),
-            HeaderValue::from_static("8"),
-        )]);
-        response(
-            200,
-            "application/grpc",
-            Steps::new().data("x").trailers(trailers),
-        )
-    };
-    let reader = Reader::new().hold_trailers(true);
-    let held = reader.begin(&request("http://h/s/m")).read(refused()).await;
-    assert_eq!(kind(&held), Some(Kind::RequestRate));
-    assert!(
-        held.into_body()
-            .collect()
-            .await
-            .unwrap()
-            .trailers()
-            .is_some()
-    );
-
-    let passed = Reader::new()
-        .begin(&request("http://h/s/m"))
-        .read(refused())
-        .await;
-    assert_eq!(kind(&passed), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -337,18 +241,4 @@ async fn a_strangers_insufficient_quota_is_exhausted_after_two_windows_without_a
         .read(refused())
         .await;
     assert_eq!(kind(&other), Some(Kind::TokenRate));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stream_that_states_a_wait_is_held_to_its_first_event() {
-    let body = Steps::new()
-        .data("event: response.created\ndata: {\"type\":\"response.created\"}\n\n")
-        .data("event: error\ndata: {\"type\":\"error\",\"code\":\"rate_limit_exceeded\"}\n\n")
-        .never();
-    let mut refused = response(200, SSE, body);
-    refused
-        .headers_mut()
-        .insert("retry-after", HeaderValue::from_static("4"));
-    let read = read("https://x.openai.azure.com/v1", refused).await;
-    assert_eq!(kind(&read), Some(Kind::TokenRate));
 }
