@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod body;
 mod contract;
 mod herd;
 mod outage;
 mod owner;
 mod retry;
 mod trail;
+mod wait;
 
 use std::time::Duration;
 
