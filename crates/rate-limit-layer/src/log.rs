@@ -13,7 +13,10 @@ pub(crate) struct Log {
     at: u64,
 
     /// All entries, once there were two.
-    #[allow(clippy::box_collection, reason = "a pointer where there is none, of three words")]
+    #[allow(
+        clippy::box_collection,
+        reason = "a pointer where there is none, of three words"
+    )]
     ring: Option<Box<VecDeque<Entry>>>,
 }
 
