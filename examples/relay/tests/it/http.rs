@@ -88,7 +88,8 @@ async fn a_stream_comes_event_by_event() {
         frames += 1;
     }
     let text = String::from_utf8(text).unwrap();
-    assert!(frames >= 3, "{frames} frames");
+    // How many depends on how events meet on the way; one would be a collected stream.
+    assert!(frames >= 2, "{frames} frames");
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
     assert!(
         pair.relay
