@@ -3,7 +3,8 @@
 //! [`Upstream`] answers each request with the next answer of its script and notes when the request
 //! came. Under tokio's paused clock that makes a test a timeline: so many seconds in, this request;
 //! so many later, that one. [`Steps`] is a body that fails, hangs or takes its time. [`process`]
-//! starts real programs.
+//! starts real programs, [`redis`] real stores, and [`Proxy`] stands between a client and one of
+//! them.
 //!
 //! # Example
 //!
@@ -36,13 +37,16 @@
 )]
 
 pub mod process;
+pub mod redis;
 
 mod answer;
+mod proxy;
 mod steps;
 mod upstream;
 
 pub use self::answer::{
     Answer, UpstreamError, event, json, ok, sse, throttled, throttled_for, with_status,
 };
+pub use self::proxy::Proxy;
 pub use self::steps::{BodyError, NotUnpin, Steps};
 pub use self::upstream::{Seen, Upstream, UpstreamFuture};

@@ -20,6 +20,7 @@ const TRIES: u32 = 3;
 /// A program that runs until this is dropped.
 #[derive(Debug)]
 pub struct Program {
+    command: Box<Command>, // large, and seldom asked for
     child: Child,
     addr: SocketAddr,
     dir: TempDir,
@@ -68,6 +69,49 @@ impl Program {
         self.dir.path()
     }
 
+    /// Ends it at once, as `kill -9` does. Its port and its directory stay as they are.
+    pub fn kill(&mut self) {
+        // It fails only if the program has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Ends it at once if it runs, starts it anew on the same port, and waits until it accepts
+    /// connections.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    pub fn restart(&mut self) {
+        self.kill();
+        for _ in 0..TRIES {
+            self.child = spawn(&mut self.command);
+            if self.accepts() {
+                return;
+            }
+        }
+        let said = self.output();
+        panic!("the program does not accept connections any more; it said:\n{said}");
+    }
+
+    /// Stops it where it is: it answers nothing, and its connections stay open.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
     /// Returns what it has written so far, to standard output and standard error.
     #[must_use]
     pub fn output(&self) -> String {
@@ -78,13 +122,21 @@ impl Program {
     fn spawn(mut command: Command, addr: SocketAddr, dir: TempDir) -> Self {
         let output = File::create(dir.path().join("output")).expect("a file in a new directory");
         let also = output.try_clone().expect("a second handle of an open file");
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(also)
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        Self { child, addr, dir }
+        command.stdin(Stdio::null()).stdout(output).stderr(also);
+        let child = spawn(&mut command);
+        Self {
+            command: command.into(),
+            child,
+            addr,
+            dir,
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        // A shell has `kill` built in; the program of that name need not be there.
+        let kill = format!("kill -{name} {}", self.child.id());
+        let status = Command::new("sh").arg("-c").arg(kill).status();
+        assert!(status.is_ok_and(|status| status.success()), "SIG{name}");
     }
 
     fn accepts(&mut self) -> bool {
@@ -105,10 +157,13 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It fails only if the program has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
+}
+
+fn spawn(command: &mut Command) -> Child {
+    let child = command.spawn();
+    child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"))
 }
 
 /// Returns an address of the loopback that nothing listens on now.
@@ -128,20 +183,50 @@ pub fn free_addr() -> SocketAddr {
 ///
 /// # Panics
 ///
-/// If it is missing and the environment says `TEST_TOOLS=required`, as `cargo xtask test` does:
-/// there, no test is passed over.
+/// As [`find_any`].
 #[must_use]
 pub fn find(name: &str) -> Option<PathBuf> {
+    find_any(&[name])
+}
+
+/// Returns where the first of these programs that is installed is, or `None`.
+///
+/// # Panics
+///
+/// If none is there and the environment says `TEST_TOOLS=required`, as `cargo xtask test` does:
+/// there, no test is passed over.
+#[must_use]
+pub fn find_any(names: &[&str]) -> Option<PathBuf> {
     // Debian keeps servers where only root looks for them.
     let sbin = ["/usr/local/sbin", "/usr/sbin"].map(PathBuf::from);
     let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path)
-        .chain(sbin)
-        .map(|dir| dir.join(name))
-        .find(|file| file.is_file());
+    let dirs: Vec<_> = env::split_paths(&path).chain(sbin).collect();
+    let mut files = names
+        .iter()
+        .flat_map(|name| dirs.iter().map(move |dir| dir.join(name)));
+    let found = files.find(|file| file.is_file());
     let required = env::var_os("TEST_TOOLS").is_some_and(|value| value == "required");
-    assert!(found.is_some() || !required, "{name} is not installed");
+    assert!(
+        found.is_some() || !required,
+        "{} is not installed",
+        names.join(" or ")
+    );
     found
+}
+
+/// Looks until `true` is seen.
+///
+/// # Panics
+///
+/// If it is not within 20 s, naming `what` was waited for.
+pub fn until(what: &str, mut seen: impl FnMut() -> bool) {
+    for _ in 0..LOOKS {
+        if seen() {
+            return;
+        }
+        pause();
+    }
+    panic!("waited 20 s for {what}");
 }
 
 #[allow(clippy::disallowed_methods, reason = "real programs live in real time")]
@@ -212,29 +297,6 @@ pub mod nginx {
             let mut command = Command::new(&nginx);
             command.arg("-e").arg("stderr").arg("-p").arg(dir);
             command.arg("-c").arg(file);
-            command
-        }))
-    }
-}
-
-/// Redis.
-pub mod redis {
-    use super::{Command, Program, find};
-
-    /// Starts a Redis that keeps nothing, or returns `None` if it is not installed.
-    ///
-    /// # Panics
-    ///
-    /// As [`Program::start`].
-    #[must_use]
-    pub fn start() -> Option<Program> {
-        let redis = find("redis-server")?;
-        Some(Program::start(|port, dir| {
-            let mut command = Command::new(&redis);
-            command.args(["--bind", "127.0.0.1", "--port"]);
-            command.arg(port.to_string());
-            command.args(["--save", "", "--appendonly", "no", "--dir"]);
-            command.arg(dir);
             command
         }))
     }

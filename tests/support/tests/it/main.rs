@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod process;
+mod proxy;
+mod redis;
 mod steps;
 mod upstream;

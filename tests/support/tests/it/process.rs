@@ -2,7 +2,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use test_support::process::{Program, haproxy, nginx, redis};
+use test_support::process::{Program, haproxy, nginx};
 
 /// Sends these bytes and returns what comes back until the other side closes.
 fn exchange(addr: SocketAddr, sent: &str) -> String {
@@ -51,18 +51,6 @@ fn nginx_answers_and_ends() {
     assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
     assert!(answer.ends_with("slow"), "{answer}");
     ends_when_dropped(nginx);
-}
-
-#[test]
-fn redis_answers_and_ends() {
-    let Some(redis) = redis::start() else {
-        return;
-    };
-    assert_eq!(
-        exchange(redis.addr(), "PING\r\nQUIT\r\n"),
-        "+PONG\r\n+OK\r\n"
-    );
-    ends_when_dropped(redis);
 }
 
 #[test]
