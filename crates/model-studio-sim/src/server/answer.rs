@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use super::body::Step;
 use super::id::Id;
+use super::tool::ToolCall;
 use super::writer::Text;
 
 /// Tokens in one event of a stream.
@@ -17,6 +18,8 @@ pub(super) struct Answer<'a> {
     pub(super) id: Id,
     pub(super) created: u64,
     pub(super) text: Text<'a>,
+    /// In place of the text.
+    pub(super) tool: Option<&'a ToolCall>,
     pub(super) prompt_tokens: u64,
     pub(super) completion_tokens: u64,
     /// The caller's `max_tokens` cut it short.
@@ -29,8 +32,18 @@ impl Answer<'_> {
         let text = usize::try_from(self.completion_tokens.saturating_mul(5)).unwrap_or_default();
         let mut out = Vec::with_capacity(512 + text);
         out.extend_from_slice(br#"{"choices":[{"message":{"role":"assistant","content":""#);
-        self.text.write(0, self.completion_tokens, &mut out);
-        out.extend_from_slice(br#""},"finish_reason":""#);
+        match self.tool {
+            None => {
+                self.text.write(0, self.completion_tokens, &mut out);
+                out.push(b'"');
+            }
+            Some(tool) => {
+                let call = tool.whole(&self.id.to_string());
+                // Writing to memory does not fail.
+                let _ = write!(out, r#"","tool_calls":[{call}]"#);
+            }
+        }
+        out.extend_from_slice(br#"},"finish_reason":""#);
         out.extend_from_slice(self.reason().as_bytes());
         out.extend_from_slice(
             br#"","index":0,"logprobs":null}],"object":"chat.completion","usage":"#,
@@ -65,12 +78,26 @@ impl Answer<'_> {
             out.extend_from_slice(br#","index":0,"logprobs":null}"#);
         };
 
-        send(
-            &|out| delta(br#""role":"assistant","content":"""#, b"null", out),
-            false,
-            0,
-        );
-        let mut from = 0;
+        let mut begin = br#""role":"assistant","content":"""#.to_vec();
+        if let Some(tool) = self.tool {
+            let call = tool.begun(&self.id.to_string());
+            let _ = write!(begin, r#","tool_calls":[{call}]"#);
+        }
+        send(&|out| delta(&begin, b"null", out), false, 0);
+        let halves = [
+            self.completion_tokens.div_ceil(2),
+            self.completion_tokens / 2,
+        ];
+        let pieces = self.tool.iter().flat_map(|tool| tool.pieces());
+        for (piece, tokens) in pieces.zip(halves) {
+            let piece = format!(r#""tool_calls":[{piece}]"#);
+            send(&|out| delta(piece.as_bytes(), b"null", out), false, tokens);
+        }
+        let mut from = if self.tool.is_some() {
+            self.completion_tokens
+        } else {
+            0
+        };
         while from < self.completion_tokens {
             let to = self.completion_tokens.min(from + PER_EVENT);
             send(
@@ -99,7 +126,11 @@ impl Answer<'_> {
     }
 
     pub(super) const fn reason(&self) -> &'static str {
-        if self.cut { "length" } else { "stop" }
+        match self.tool {
+            Some(_) => "tool_calls",
+            None if self.cut => "length",
+            None => "stop",
+        }
     }
 
     fn usage(&self, out: &mut Vec<u8>) {

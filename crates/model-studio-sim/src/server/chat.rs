@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Response;
@@ -11,6 +12,7 @@ use super::envelope::Failure;
 use super::prompt::Prompt;
 use super::random::mix;
 use super::stop::Stop;
+use super::tool::ToolCall;
 use crate::Ask;
 
 /// `POST …/chat/completions`, as far as it matters here.
@@ -39,19 +41,30 @@ pub(super) async fn chat(call: Call, body: Bytes) -> Result<Response<Body>, Stop
     let prompt_tokens = request.messages.tokens() + request.tools.bare_tokens();
     let max_tokens = request.max_completion_tokens.or(request.max_tokens);
     let draw = mix(call.world.settings.seed, request.messages.hash());
-    let (wanted, completion_tokens) = call.completion_tokens(draw, max_tokens);
+    let world = Arc::clone(&call.world);
+    let text = world.writer.text(request.messages.is_wide(), draw);
+    let tool = if request.tools.items() > 0 {
+        ToolCall::asked_for(&body, text)
+    } else {
+        None
+    };
+    let (wanted, completion_tokens) = match &tool {
+        // Short, and never cut.
+        Some(tool) => (tool.tokens(), tool.tokens()),
+        None => call.completion_tokens(draw, max_tokens),
+    };
     let stream = request.stream == Some(true);
 
     let ask = Ask::new(prompt_tokens, call.max_tokens(max_tokens));
     // A stream takes its time as it goes.
     let before = if stream { 0 } else { completion_tokens };
     let served = call.admit(model, ask, before).await?;
-    let world = &served.call.world;
     let answer = Answer {
         model,
         id: served.call.id,
         created: world.created(),
-        text: world.writer.text(request.messages.is_wide(), draw),
+        text,
+        tool: tool.as_ref(),
         prompt_tokens,
         completion_tokens,
         cut: completion_tokens < wanted,

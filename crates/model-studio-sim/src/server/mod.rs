@@ -19,6 +19,7 @@ mod route;
 mod served;
 mod simulator;
 mod stop;
+mod tool;
 mod wire;
 mod world;
 mod writer;

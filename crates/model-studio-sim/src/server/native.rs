@@ -79,6 +79,7 @@ pub(super) async fn generation(
         model,
         id: served.call.id,
         created: world.created(),
+        tool: None,
         text: world.writer.text(prompt.is_wide(), draw),
         prompt_tokens,
         completion_tokens,

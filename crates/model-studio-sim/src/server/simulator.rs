@@ -79,6 +79,16 @@ impl Simulator {
         &self.base_url
     }
 
+    /// Revokes a key: requests with it are refused from now on, as those with one that nobody has.
+    /// Those that were admitted before are answered. Returns whether it was a valid key.
+    #[allow(
+        clippy::must_use_candidate,
+        reason = "whoever revokes a key need not ask what it was"
+    )]
+    pub fn revoke(&self, key: &str) -> bool {
+        self.world.revoke(key)
+    }
+
     /// What it has seen so far.
     #[must_use]
     pub fn ledger(&self) -> Ledger {

@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,13 +19,19 @@ pub(super) struct World {
     /// Seconds since 1970 at the start, for `created`.
     epoch: u64,
     start: Instant,
-    keys: HashMap<String, KeyPlace>,
+    keys: HashMap<String, Key>,
     models: HashMap<String, usize>,
     /// Account after account, each with every model.
     partitions: Vec<Mutex<Counted>>,
     requests: AtomicU64,
     calls: AtomicU64,
     invalid_keys: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Key {
+    place: KeyPlace,
+    revoked: AtomicBool,
 }
 
 /// Where a key belongs.
@@ -50,9 +56,12 @@ impl World {
             .iter()
             .enumerate()
             .flat_map(|(account, of)| {
-                let place =
-                    move |(key, text): (usize, &String)| (text.clone(), KeyPlace { account, key });
-                of.keys.iter().enumerate().map(place)
+                let known = move |(key, text): (usize, &String)| {
+                    let place = KeyPlace { account, key };
+                    let revoked = AtomicBool::new(false);
+                    (text.clone(), Key { place, revoked })
+                };
+                of.keys.iter().enumerate().map(known)
             });
         let models = settings.models.iter().enumerate();
         let partitions = settings.accounts.iter().flat_map(|account| {
@@ -99,11 +108,19 @@ impl World {
 
     /// Whose key it is. One that nobody has is counted, an empty one among them.
     pub(super) fn key(&self, key: &str) -> Option<KeyPlace> {
-        let place = self.keys.get(key).copied().filter(|_| !key.is_empty());
+        let known = self.keys.get(key).filter(|_| !key.is_empty());
+        let known = known.filter(|known| !known.revoked.load(Ordering::Relaxed));
+        let place = known.map(|known| known.place);
         if place.is_none() {
             self.invalid_keys.fetch_add(1, Ordering::Relaxed);
         }
         place
+    }
+
+    /// Lets a key be nobody's from now on; whether it was somebody's.
+    pub(super) fn revoke(&self, key: &str) -> bool {
+        let known = self.keys.get(key);
+        known.is_some_and(|known| !known.revoked.swap(true, Ordering::Relaxed))
     }
 
     /// Which partition a request belongs to. `None`: no such model.

@@ -131,6 +131,83 @@ async fn streams_usage_only_where_asked_for() {
     assert!(events.iter().all(|event| event["usage"].is_null()));
 }
 
+/// A chat with two tools.
+fn with_tools() -> Value {
+    let tool = |name: &str| {
+        let parameters = json!({"type": "object", "properties": {
+            "city": {"type": "string"}, "days": {"type": "integer"}}});
+        json!({"type": "function", "function": {"name": name, "parameters": parameters}})
+    };
+    let mut body = prompt("qwen3-max", "Will it rain?");
+    body["tools"] = json!([tool("weather"), tool("calendar")]);
+    body
+}
+
+#[tokio::test]
+async fn calls_a_tool_until_it_has_the_result_of_one() {
+    let (simulator, client) = unlimited().await;
+    let mut body = with_tools();
+    let answer = client.post(CHAT, &body).await.json();
+    assert_eq!(answer["choices"][0]["finish_reason"], "tool_calls");
+    let message = answer["choices"][0]["message"].clone();
+    let call = &message["tool_calls"][0];
+    assert_eq!(call["type"], "function");
+    assert_eq!(call["function"]["name"], "weather");
+    let arguments = call["function"]["arguments"].as_str().unwrap();
+    let arguments: Value = serde_json::from_str(arguments).unwrap();
+    assert!(arguments["city"].is_string() && arguments["days"].is_u64());
+
+    let id = &call["id"];
+    let result = json!({"role": "tool", "tool_call_id": id, "content": "no"});
+    let messages = body["messages"].as_array_mut().unwrap();
+    messages.extend([message.clone(), result]);
+    let answer = client.post(CHAT, &body).await.json();
+    assert_eq!(answer["choices"][0]["finish_reason"], "stop");
+    assert!(answer["choices"][0]["message"]["tool_calls"].is_null());
+    assert_eq!(simulator.ledger().requests(), 2);
+}
+
+#[tokio::test]
+async fn calls_the_tool_that_is_named_and_none_where_none_is_wanted() {
+    let (_simulator, client) = unlimited().await;
+    let mut body = with_tools();
+    body["tool_choice"] = json!({"type": "function", "function": {"name": "calendar"}});
+    let answer = client.post(CHAT, &body).await.json();
+    let call = &answer["choices"][0]["message"]["tool_calls"][0];
+    assert_eq!(call["function"]["name"], "calendar");
+    body["tool_choice"] = json!("none");
+    let answer = client.post(CHAT, &body).await.json();
+    assert_eq!(answer["choices"][0]["finish_reason"], "stop");
+}
+
+#[tokio::test]
+async fn streams_the_same_call_of_a_tool_piece_by_piece() {
+    let (simulator, client) = unlimited().await;
+    let mut body = with_tools();
+    let whole = client.post(CHAT, &body).await.json();
+    let whole_call = &whole["choices"][0]["message"]["tool_calls"][0]["function"];
+    body["stream"] = json!(true);
+    let mut events = client.post(CHAT, &body).await.events();
+    assert_eq!(events.pop(), Some(Value::Null), "[DONE]");
+    let last = events.pop().unwrap();
+    assert_eq!(last["choices"][0]["finish_reason"], "tool_calls");
+    let call = |event: &Value| event["choices"][0]["delta"]["tool_calls"][0].clone();
+    assert_eq!(call(&events[0])["function"]["name"], "weather");
+    assert!(call(&events[0])["id"].is_string());
+    let arguments: String = events
+        .iter()
+        .map(|event| {
+            call(event)["function"]["arguments"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(whole_call["arguments"], arguments);
+    let total = whole["usage"]["total_tokens"].as_u64().unwrap();
+    assert_eq!(simulator.ledger().tokens(), 2 * total);
+}
+
 #[tokio::test]
 async fn lists_its_models() {
     let (_simulator, client) = unlimited().await;

@@ -70,6 +70,19 @@ async fn refuses_a_key_that_nobody_has() {
 }
 
 #[tokio::test]
+async fn refuses_a_key_once_it_is_revoked_and_no_other() {
+    let (simulator, client) = start(Limits::unlimited()).await;
+    let status = async |key| client.with_key(key).chat("qwen3-max", "one").await.status;
+    assert_eq!(status("sk-a1").await, StatusCode::OK);
+    assert!(simulator.revoke("sk-a1"));
+    assert!(!simulator.revoke("sk-a1"), "it is gone already");
+    assert!(!simulator.revoke("sk-c1"), "nobody ever had it");
+    assert_eq!(status("sk-a1").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(status("sk-a2").await, StatusCode::OK);
+    assert_eq!(simulator.ledger().invalid_keys, 1);
+}
+
+#[tokio::test]
 async fn keys_of_one_account_share_its_quota() {
     let (_simulator, client) = start(Limits::per_minute(2)).await;
     let status = async |key| client.with_key(key).chat("qwen3-max", "one").await.status;
