@@ -133,3 +133,38 @@ fn tonic_client() {
         "{shown}"
     );
 }
+
+#[test]
+fn axum_inbound() {
+    let shown = run("axum_inbound");
+    for said in [
+        "ann, all at once: 5 answered, 3 refused",
+        "ben, two a second: 8 answered, 0 refused, 8 sends",
+        "coming back when told: 8 answered, 0 refused",
+        "a made-up key: 5 answered, 3 refused",
+        "another, from the same address: 0 answered, 8 refused",
+        "on the route without a limit: 8 answered, 0 refused",
+        "    429 Too Many Requests after",
+        "    ratelimit-policy: \"default\";q=2;w=1",
+        "    ratelimit: \"default\";r=0;t=1",
+        "    retry-after: 1",
+    ] {
+        assert_eq!(lines(&shown, said).count(), 1, "{said}: {shown}");
+    }
+}
+
+#[test]
+fn tonic_server() {
+    let shown = run("tonic_server");
+    for said in [
+        "ann, all at once: 5 answered, 3 refused",
+        "ben, two a second: 8 answered, 0 refused",
+        "coming back when told: 8 answered, 0 refused",
+        "a made-up key: 5 answered, 3 refused",
+        "a stream: one call, 3 answers",
+        "    ResourceExhausted: ",
+        "    grpc-retry-pushback-ms: ",
+    ] {
+        assert_eq!(lines(&shown, said).count(), 1, "{said}: {shown}");
+    }
+}

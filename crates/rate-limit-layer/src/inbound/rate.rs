@@ -29,7 +29,7 @@ impl Rate {
         Self::new(most, Duration::from_secs(60))
     }
 
-    /// So many requests in any `window`, of a millisecond at least.
+    /// So many requests a `window`, of a millisecond at least.
     #[must_use]
     pub const fn new(most: u32, window: Duration) -> Self {
         let most = at_least_one(most);
