@@ -274,5 +274,5 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
 
 /// Whether a layer below has tried to outlast a refusal, by what it left in the trail.
 fn has_given_up(trail: &Trail) -> bool {
-    trail.attempts > 1 || trail.steps.iter().any(|step| step.layer == "retry-429")
+    trail.given_up || trail.attempts > 1
 }

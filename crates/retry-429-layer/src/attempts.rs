@@ -117,7 +117,9 @@ impl<P> Attempts<P> {
                     if self.shared.owner {
                         own(&mut response);
                     }
-                    Trail::of(response.extensions_mut()).step(LAYER, why);
+                    let trail = Trail::of(response.extensions_mut());
+                    trail.given_up = true;
+                    trail.step(LAYER, why);
                 }
                 self.finish(&mut response);
                 Err(response)

@@ -32,6 +32,10 @@ pub struct Trail {
     /// How many candidates were tried.
     pub candidates_tried: u32,
 
+    /// Whether a layer that waits out refusals had this one and handed it back: nobody above needs to
+    /// leave it time.
+    pub given_up: bool,
+
     /// What happened on the way, oldest first. Empty when the first send was answered.
     pub steps: Vec<Step>,
 }
@@ -95,6 +99,7 @@ impl Default for Trail {
             model: None,
             candidate: None,
             candidates_tried: 0,
+            given_up: false,
             steps: Vec::new(),
         }
     }

@@ -47,6 +47,7 @@ async fn says_why_a_refusal_is_handed_back() {
     let response = layer().layer(upstream).oneshot(request()).await.unwrap();
     let trail = response.extensions().get::<Trail>().unwrap();
     assert_eq!(trail.attempts, 1);
+    assert!(trail.given_up);
     assert_eq!(trail.steps[0].reason, "the wait is longer than max_delay");
 }
 
