@@ -2,10 +2,11 @@ use http::Extensions;
 
 use crate::Throttle;
 
-/// The verdict on a response, in its extensions: `Some` for a refusal, `None` for anything else.
+/// The verdict on a response, in its extensions: `Some` for a refusal, `None` for what was read and is
+/// none.
 ///
 /// Its presence says that the response was read; layers above take it from there and do not read
-/// again.
+/// again. A success that there was nothing to read in has none, which costs it nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Classified(pub Option<Throttle>);
 

@@ -160,6 +160,12 @@ impl Reader {
             .unwrap_or_else(|| profiles::for_host(host))
     }
 
+    /// Whether errors may come with this host's successes.
+    pub(crate) fn hides_errors(&self, host: &str) -> bool {
+        let built_in = self.everywhere.is_none() && self.added.is_none();
+        (!built_in || profiles::may_hide_errors(host)) && self.profile_for(host).hides_errors()
+    }
+
     pub(crate) fn suspicion(&self) -> &Suspicion {
         &self.suspicion
     }

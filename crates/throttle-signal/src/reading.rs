@@ -78,22 +78,19 @@ impl Reading {
 
     /// Reads `response`. One that already carries [`Classified`] passes at once, and so does a
     /// success, unless errors hide in this provider's successes or a layer above wants a stream
-    /// [held](RequestFacts::hold_first_event) to its first event.
+    /// [held](RequestFacts::hold_first_event) to its first event. What passes unread is left as it
+    /// came, without a verdict: its status says that it is no refusal.
     ///
     /// The body is handed on whole, trailers and errors at their place.
     pub fn read<B>(&self, response: Response<B>) -> Read<B>
     where
         B: Body<Data = Bytes>,
     {
-        let mut response = response;
         let state = match self.look(&response) {
             Look::Pass => {
                 if response.status().is_success() {
                     self.reader.suspicion().clear(|| self.stranger());
                 }
-                response
-                    .extensions_mut()
-                    .get_or_insert_default::<Classified>();
                 State::Passed {
                     response: Some(response),
                 }
@@ -165,8 +162,7 @@ impl Reading {
                 Look::Pass
             };
         }
-        let hides = self.reader.profile_for(self.host.as_str()).hides_errors();
-        if hides && !is_longer(headers, SUCCESS) {
+        if self.reader.hides_errors(self.host.as_str()) && !is_longer(headers, SUCCESS) {
             return Look::Success;
         }
         Look::Pass

@@ -84,6 +84,27 @@ pub(crate) fn for_host(host: &str) -> &'static Profile {
         .unwrap_or(&GENERIC)
 }
 
+/// How the hosts end with whose successes errors may come, so that all others' cost next to nothing.
+static HIDING: LazyLock<Vec<u64>> = LazyLock::new(|| {
+    let hiding = tables().filter(|table| table.in_success);
+    hiding
+        .flat_map(|table| table.hosts.iter().map(|host| end(host)))
+        .collect()
+});
+
+/// Whether the built-in profile for a host may be one of those that say so. Most are not, and some
+/// strangers are taken for one.
+pub(crate) fn may_hide_errors(host: &str) -> bool {
+    HIDING.contains(&end(host))
+}
+
+/// The last seven letters of a host, in lower case. No host in the tables that ask is shorter.
+fn end(host: &str) -> u64 {
+    let last = host.bytes().rev().take(7);
+    // The bit that makes letters small is set in digits, dots and hyphens.
+    last.fold(0, |end, letter| end << 8 | u64::from(letter | 0x20))
+}
+
 /// A hash of a host's last two labels, in lower case (FNV-1a, backwards).
 fn domain(host: &str) -> u64 {
     let mut dots = 0;
@@ -94,4 +115,23 @@ fn domain(host: &str) -> u64 {
     last_two.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_host_whose_successes_hide_errors_is_known_by_its_end() {
+        for table in tables().filter(|table| table.in_success) {
+            for host in table.hosts {
+                assert!(host.len() >= 7, "{host}");
+                assert!(may_hide_errors(host), "{host}");
+                assert!(may_hide_errors(&format!("eu.{}", host.to_uppercase())));
+            }
+        }
+        for host in ["", "api.openai.com", "localhost", "api.example.com"] {
+            assert!(!may_hide_errors(host), "{host}");
+        }
+    }
 }
