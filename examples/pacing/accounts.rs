@@ -6,11 +6,12 @@ use bytes::Bytes;
 use http::Request;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http_body_util::Full;
-use rate_limit_layer::{Limiter, Quota, RateLimit, RateLimitLayer};
-use throttle_signal::{AccountId, Headroom, RequestFacts};
+use rate_limit_layer::{Limiter, Quota, RateLimit};
+use throttle_signal::{AccountId, RequestFacts};
 use tokio::time::Instant;
-use tower::{Layer, Service};
+use tower::Service;
 
+use crate::job::MODEL;
 use crate::network::Network;
 
 /// An account with one key and a quota of its own.
@@ -38,54 +39,14 @@ impl Account {
     }
 }
 
-/// A limiter for each account: one limiter's quotas are the same for all accounts, and these are not.
-#[derive(Clone, Debug)]
-pub(crate) struct Limiters(Arc<[(AccountId, Limiter)]>);
-
-impl Limiters {
-    pub(crate) fn new(accounts: &[Account]) -> Self {
-        let limiters = accounts.iter().map(|account| {
-            let quota = Quota::new().requests_per_minute(account.per_minute.into());
-            (account.id.clone(), Limiter::new(quota))
-        });
-        Self(limiters.collect())
-    }
-
-    pub(crate) fn over(&self, network: &Network) -> PerAccount {
-        let limited = self.0.iter().map(|(id, limiter)| {
-            let layer = RateLimitLayer::new(limiter.clone());
-            (id.clone(), layer.layer(network.clone()))
-        });
-        PerAccount(limited.collect())
-    }
-}
-
-impl Headroom for Limiters {
-    fn earliest(&self, account: &AccountId, facts: &RequestFacts, now: Instant) -> Option<Instant> {
-        let (_, limiter) = self.0.iter().find(|(id, _)| id == account)?;
-        limiter.earliest(account, facts, now)
-    }
-}
-
-/// Sends a request through the limiter of the account it was given.
-#[derive(Clone, Debug)]
-pub(crate) struct PerAccount(Vec<(AccountId, RateLimit<Network>)>);
-
-impl Service<Request<Full<Bytes>>> for PerAccount {
-    type Response = <RateLimit<Network> as Service<Request<Full<Bytes>>>>::Response;
-    type Error = <RateLimit<Network> as Service<Request<Full<Bytes>>>>::Error;
-    type Future = <RateLimit<Network> as Service<Request<Full<Bytes>>>>::Future;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        // The network always is.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
-        let account = RequestFacts::get(request.extensions()).and_then(RequestFacts::account);
-        let index = self.0.iter().position(|(id, _)| Some(id) == account);
-        self.0[index.unwrap_or_default()].1.call(request)
-    }
+/// One limiter, which knows what each account may use.
+pub(crate) fn limiter(accounts: &[Account]) -> Limiter {
+    let accounts = accounts.iter();
+    let builder = accounts.fold(Limiter::builder(), |builder, account| {
+        let quota = Quota::new().requests_per_minute(account.per_minute.into());
+        builder.account_model(account.id.clone(), MODEL, quota)
+    });
+    builder.build()
 }
 
 /// What people write by hand: the next key for the next request.
@@ -93,11 +54,11 @@ impl Service<Request<Full<Bytes>>> for PerAccount {
 pub(crate) struct ByHand {
     accounts: Arc<[Account]>,
     next: Arc<AtomicUsize>,
-    inner: PerAccount,
+    inner: RateLimit<Network>,
 }
 
 impl ByHand {
-    pub(crate) fn new(accounts: Vec<Account>, inner: PerAccount) -> Self {
+    pub(crate) fn new(accounts: Vec<Account>, inner: RateLimit<Network>) -> Self {
         Self {
             accounts: accounts.into(),
             next: Arc::default(),
@@ -107,9 +68,9 @@ impl ByHand {
 }
 
 impl Service<Request<Full<Bytes>>> for ByHand {
-    type Response = <PerAccount as Service<Request<Full<Bytes>>>>::Response;
-    type Error = <PerAccount as Service<Request<Full<Bytes>>>>::Error;
-    type Future = <PerAccount as Service<Request<Full<Bytes>>>>::Future;
+    type Response = <RateLimit<Network> as Service<Request<Full<Bytes>>>>::Response;
+    type Error = <RateLimit<Network> as Service<Request<Full<Bytes>>>>::Error;
+    type Future = <RateLimit<Network> as Service<Request<Full<Bytes>>>>::Future;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)

@@ -3,11 +3,12 @@ use std::time::Duration;
 
 use key_rotation_layer::{KeyPool, KeyRotationLayer, Strategy};
 use model_studio_sim::Limits;
+use rate_limit_layer::RateLimitLayer;
 use retry_429_layer::Retry429Layer;
 use serde::Serialize;
 use tower::{BoxError, Layer};
 
-use crate::accounts::{Account, ByHand, Limiters};
+use crate::accounts::{Account, ByHand, limiter};
 use crate::caller::{Caller, Retry};
 use crate::draw::LogNormal;
 use crate::job::{Answer, Job, Workload};
@@ -119,11 +120,11 @@ async fn run(seed: u64, strategy: Option<Strategy>, length: Duration) -> Result<
         (account.credential(), limits)
     });
     let network = Network::of_accounts(seed, upstream);
-    let limiters = Limiters::new(&accounts);
-    let limited = limiters.over(&network);
+    let limiter = limiter(&accounts);
+    let paced = RateLimitLayer::new(limiter.clone()).layer(network.clone());
     let caller = match strategy {
         None => Caller::new(
-            Retry429Layer::new().layer(ByHand::new(accounts, limited)),
+            Retry429Layer::new().layer(ByHand::new(accounts, paced)),
             Retry::Within,
         ),
         Some(strategy) => {
@@ -137,8 +138,8 @@ async fn run(seed: u64, strategy: Option<Strategy>, length: Duration) -> Result<
                 let account = key_rotation_layer::Account::new(id).key(key);
                 pool = pool.push(account.weight(per_minute));
             }
-            let rotation = KeyRotationLayer::new(pool.build()?).headroom(limiters);
-            let service = Retry429Layer::new().layer(rotation.layer(limited));
+            let rotation = KeyRotationLayer::new(pool.build()?).headroom(limiter);
+            let service = Retry429Layer::new().layer(rotation.layer(paced));
             Caller::new(service, Retry::Within)
         }
     };

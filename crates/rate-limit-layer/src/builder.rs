@@ -1,19 +1,19 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use throttle_signal::Tenant;
+use throttle_signal::{AccountId, Tenant};
 
 use crate::control::Guard;
 use crate::estimate::ByBytes;
 use crate::plan::Settings;
-use crate::{Estimate, Limiter, Quota};
+use crate::{Estimate, Limiter, Quota, num};
 
 /// Builds a [`Limiter`]; begin with [`Limiter::builder`].
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct LimiterBuilder {
-    pub(crate) models: HashMap<Arc<str>, Quota>,
+    /// In the order they were set, so that the last holds.
+    pub(crate) quotas: Vec<(Option<AccountId>, Arc<str>, Quota)>,
     pub(crate) other: Quota,
     pub(crate) settings: Settings,
     pub(crate) estimate: Arc<dyn Estimate>,
@@ -22,7 +22,7 @@ pub struct LimiterBuilder {
 impl LimiterBuilder {
     pub(crate) fn new() -> Self {
         Self {
-            models: HashMap::new(),
+            quotas: Vec::new(),
             other: Quota::new(),
             settings: Settings::default(),
             estimate: Arc::new(ByBytes),
@@ -31,7 +31,31 @@ impl LimiterBuilder {
 
     /// Sets what each account may use of a model.
     pub fn model(mut self, model: impl Into<Arc<str>>, quota: Quota) -> Self {
-        self.models.insert(model.into(), quota);
+        self.quotas.push((None, model.into(), quota));
+        self
+    }
+
+    /// Sets what one account may use of a model. It goes before what [`model`](Self::model) sets for
+    /// each account, whichever is called first.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use rate_limit_layer::{Limiter, Quota};
+    ///
+    /// let limiter = Limiter::builder()
+    ///     .model("qwen3-max", Quota::new().requests_per_minute(60))
+    ///     .account_model("paid", "qwen3-max", Quota::new().requests_per_minute(600))
+    ///     .build();
+    /// ```
+    pub fn account_model(
+        mut self,
+        account: impl Into<AccountId>,
+        model: impl Into<Arc<str>>,
+        quota: Quota,
+    ) -> Self {
+        self.quotas
+            .push((Some(account.into()), model.into(), quota));
         self
     }
 
@@ -82,7 +106,7 @@ impl LimiterBuilder {
 
     /// Bounds how long any request waits. One that would wait longer is refused at once.
     pub fn max_wait(mut self, longest: Duration) -> Self {
-        self.settings.max_wait = Some(longest);
+        self.settings.max_wait = Some(num::nanos(longest));
         self
     }
 

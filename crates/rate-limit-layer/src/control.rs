@@ -1,14 +1,12 @@
 use std::time::Duration;
 
 use crate::num;
-use crate::scale::Scale;
 
-/// What is learned about one partition from the upstream's answers: a guard time for jitter on the
-/// way there, and a [scale](Scale) for quota that others use up.
+/// The guard time for jitter on the way to the upstream, learned from its answers.
 ///
-/// Both follow the share of requests refused although the log had room. The guard tracks the
-/// quantile at which one request in a thousand is refused; where more than one in ten is, it is not
-/// jitter, and the limits are scaled down until it stops.
+/// It follows the share of requests refused although the log had room, and tracks the quantile at
+/// which one request in a thousand is refused. Where more than one in ten is, it is not jitter: then
+/// the [scale](crate::scale::Scale) is to learn, and the guard stands still.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Control {
     /// Nanoseconds that an entry counts beyond its window.
@@ -16,8 +14,6 @@ pub(crate) struct Control {
 
     /// Refused share, averaged over about twenty answers.
     share: f32,
-
-    scale: Scale,
 }
 
 /// How the guard is found.
@@ -45,16 +41,21 @@ const FOREIGN: f32 = 0.1;
 /// A guard that moves within this many nanoseconds stands still for those who apply it.
 const NOTICED: u64 = 250_000;
 
+impl Guard {
+    /// Where it begins, in nanoseconds.
+    pub(crate) const fn start(self) -> u64 {
+        num::nanos(match self {
+            Self::Fixed(guard) => guard,
+            Self::Learned => START,
+        })
+    }
+}
+
 impl Control {
     pub(crate) const fn new(guard: Guard) -> Self {
-        let guard = match guard {
-            Guard::Fixed(guard) => guard,
-            Guard::Learned => START,
-        };
         Self {
-            guard: num::nanos(guard),
+            guard: guard.start(),
             share: 0.0,
-            scale: Scale::new(),
         }
     }
 
@@ -63,38 +64,24 @@ impl Control {
         self.guard
     }
 
-    /// Share of the limits taken for ours.
-    pub(crate) const fn scale(&self) -> f32 {
-        self.scale.value()
+    /// The guard as those see it who apply it: small moves do not concern them, the first above all.
+    pub(crate) const fn notch(&self) -> u64 {
+        self.guard.saturating_add(NOTICED / 2) / NOTICED
     }
 
-    /// Learns from one answer to a request sent at `sent`; `shortest` is the shortest window in
-    /// nanoseconds. Returns whether anything changed that bounds depend on.
-    pub(crate) fn learn(
-        &mut self,
-        now: u64,
-        sent: u64,
-        refused: bool,
-        guard: Guard,
-        shortest: u64,
-    ) -> bool {
-        let before = (self.guard / NOTICED, self.scale());
+    /// Takes note of an answer. Returns whether more are refused than jitter explains.
+    pub(crate) fn note(&mut self, refused: bool) -> bool {
         self.share = 0.95 * self.share + if refused { 0.05 } else { 0.0 };
-        if self.scale.is_down() {
-            self.scale.learn(now, sent, refused);
-        } else if self.share > FOREIGN {
-            self.scale.learn(now, sent, refused);
-            if self.scale.is_down() && guard == Guard::Learned {
-                // What led here was not jitter either.
-                self.guard = self.guard.saturating_sub(num::times(2, STEP));
-            }
-        } else if guard == Guard::Learned {
-            self.track(refused, shortest);
-        }
-        before != (self.guard / NOTICED, self.scale())
+        self.share > FOREIGN
     }
 
-    fn track(&mut self, refused: bool, shortest: u64) {
+    /// What was last taken for jitter was not.
+    pub(crate) fn forgive(&mut self) {
+        self.guard = self.guard.saturating_sub(num::times(2, STEP));
+    }
+
+    /// Moves the guard after an answer; `shortest` is the shortest window in nanoseconds.
+    pub(crate) fn track(&mut self, refused: bool, shortest: u64) {
         let guard = num::float(self.guard);
         let guard = if refused {
             guard + STEP * (1.0 - ACCEPTED)
@@ -115,8 +102,7 @@ mod tests {
     fn the_guard_settles_where_one_in_a_thousand_is_refused() {
         let mut control = Control::new(Guard::Learned);
         for n in 0..100_000_u64 {
-            let now = n * SECOND / 10;
-            control.learn(now, now, n % 1000 == 0, Guard::Learned, SECOND);
+            control.track(n % 1000 == 0, SECOND);
         }
         let drift = control.guard.abs_diff(num::nanos(START));
         assert!(drift < 25_000_000, "{}", control.guard);
@@ -126,28 +112,16 @@ mod tests {
     fn the_guard_stays_within_a_quarter_of_the_window() {
         let mut control = Control::new(Guard::Learned);
         for n in 0..1000 {
-            control.learn(n * SECOND, n * SECOND, n % 15 == 0, Guard::Learned, SECOND);
+            control.track(n % 15 == 0, SECOND);
         }
         let near = 240_000_000..=SECOND / 4;
         assert!(near.contains(&control.guard), "{}", control.guard);
     }
 
     #[test]
-    fn a_fixed_guard_is_left_alone() {
-        let fixed = Guard::Fixed(Duration::from_millis(7));
-        let mut control = Control::new(fixed);
-        for n in 1..100 {
-            control.learn(n * SECOND, n * SECOND, n % 3 == 0, fixed, SECOND);
-        }
-        assert_eq!(control.guard, 7_000_000);
-    }
-
-    #[test]
-    fn jitter_does_not_scale_it_down() {
+    fn one_refused_in_fifteen_is_jitter_and_one_in_five_is_not() {
         let mut control = Control::new(Guard::Learned);
-        for n in 0..1000 {
-            control.learn(n * SECOND, n * SECOND, n % 15 == 0, Guard::Learned, SECOND);
-            assert!(control.scale() >= 1.0);
-        }
+        assert!((0..1000).all(|n| !control.note(n % 15 == 0)));
+        assert!((0..20).any(|n| control.note(n % 5 == 0)));
     }
 }

@@ -1,13 +1,13 @@
 mod heard;
+mod learned;
 
 use std::sync::Arc;
 
+use self::learned::Learned;
 use crate::bound::Bound;
 use crate::control::Control;
 use crate::estimate::Measure;
 use crate::plan::Plan;
-use crate::ramp::Ramp;
-use crate::room::Room;
 use crate::usage::Usage;
 use crate::window::Window;
 use crate::{Charging, Cost, Limit, Unit, num};
@@ -20,30 +20,16 @@ use crate::{Charging, Cost, Limit, Unit, num};
 pub(crate) struct Core {
     plan: Arc<Plan>,
     windows: Box<[Window]>,
-
-    /// The limits as they stand, in the plan's order. Shared with the plan until something is
-    /// learned.
-    bounds: Arc<[Bound]>,
-
     control: Control,
-    ramp: Ramp,
+
+    /// What else answers have taught, once they have: of many partitions most are asked too seldom.
+    learned: Option<Box<Learned>>,
+
     now: u64,
-
-    /// Until when requests, and those with tokens, are held back after a refusal.
-    frozen: [u64; 2],
-
-    /// Until when the quota is known to be exhausted.
-    closed_until: u64,
-
-    in_flight: usize,
+    in_flight: u32,
 
     /// How often the quota was changed.
     version: u32,
-
-    room: Room,
-
-    /// Refusals in a row, counting those of one moment once.
-    streak: u8,
 }
 
 /// What was reserved: taken back, settled, or left to expire.
@@ -59,49 +45,53 @@ const SECOND: u64 = 1_000_000_000;
 
 impl Core {
     pub(crate) fn new(now: u64, plan: Arc<Plan>) -> Self {
+        let cautious = plan.settings.cautious_start;
+        let bounds = plan.bounds.iter();
         Self {
-            windows: plan
-                .bounds
-                .iter()
-                .map(|bound| Window::new(now, 0, bound, plan.settings.cautious_start))
+            windows: bounds
+                .map(|bound| Window::new(now, 0, bound, cautious))
                 .collect(),
-            bounds: Arc::clone(&plan.bounds),
             control: Control::new(plan.settings.guard),
-            ramp: Ramp::default(),
+            learned: None,
             plan,
             now,
-            frozen: [0; 2],
-            closed_until: 0,
             in_flight: 0,
             version: 0,
-            room: Room::default(),
-            streak: 0,
         }
     }
 
-    pub(crate) fn plan(&self) -> &Arc<Plan> {
+    pub(crate) const fn plan(&self) -> &Arc<Plan> {
         &self.plan
     }
 
-    pub(crate) const fn control(&self) -> &Control {
-        &self.control
-    }
-
-    pub(crate) const fn in_flight(&self) -> usize {
+    pub(crate) const fn in_flight(&self) -> u32 {
         self.in_flight
     }
 
-    pub(crate) fn frozen_until(&self) -> u64 {
-        self.frozen[0].max(self.frozen[1])
+    /// Nanoseconds that an entry counts beyond its window.
+    pub(crate) const fn guard(&self) -> u64 {
+        self.control.guard()
     }
 
-    pub(crate) const fn closed_until(&self) -> u64 {
-        self.closed_until
+    /// Share of the limits taken for ours.
+    pub(crate) fn scale(&self) -> f32 {
+        self.learned.as_ref().map_or(1.0, |it| it.scale.value())
+    }
+
+    /// Until when something is held back after a refusal.
+    pub(crate) fn frozen_until(&self) -> u64 {
+        self.learned.as_ref().map_or(0, |it| it.frozen_until())
+    }
+
+    /// Until when the quota is known to be exhausted.
+    pub(crate) fn closed_until(&self) -> u64 {
+        self.learned.as_ref().map_or(0, |it| it.closed_until)
     }
 
     /// Whether anything depends on what an answer used, or on when it ended.
     pub(crate) fn meters(&self) -> bool {
-        self.room.is_bounded() || self.plan.meters()
+        let bounded = |it: &Learned| it.room.is_bounded();
+        self.plan.meters() || self.learned.as_deref().is_some_and(bounded)
     }
 
     /// What a request is taken to cost.
@@ -158,20 +148,25 @@ impl Core {
     #[inline]
     pub(crate) fn earliest(&mut self, now: u64, cost: &Cost) -> Option<u64> {
         let now = self.clock(now);
-        let mut at = now.max(self.frozen[0]).max(self.closed_until);
-        if cost.input > 0 || cost.output > 0 {
-            at = at.max(self.frozen[1]);
-        }
-        if !self
-            .room
-            .has(self.in_flight, self.plan.quota.max_concurrent())
-        {
+        let most = self.plan.quota.max_concurrent();
+        if self.plan.settings.is_paused() || most.is_some_and(|most| self.in_flight >= most.get()) {
             return None;
         }
-        for (window, bound) in self.windows.iter_mut().zip(&*self.bounds) {
+        let mut at = now;
+        if let Some(learned) = &self.learned {
+            at = at.max(learned.earliest(self.in_flight, cost)?);
+        }
+        let bounds = bounds(&self.plan, self.learned.as_deref());
+        for (window, bound) in self.windows.iter_mut().zip(bounds) {
             at = at.max(window.earliest(now, cost.of(bound.unit), bound)?);
         }
         Some(at)
+    }
+
+    /// Whether every window has room for `cost` now.
+    #[inline]
+    pub(crate) fn has_room(&mut self, now: u64, cost: &Cost) -> bool {
+        self.earliest(now, cost).is_some_and(|at| at <= now)
     }
 
     /// Roughly when `cost` has room behind `ahead`, which waits for the same.
@@ -180,8 +175,8 @@ impl Core {
         if ahead.requests == 0 {
             return Some(first);
         }
-        let windows = self.windows.iter().zip(&*self.bounds);
-        let last = windows.map(|(window, bound)| {
+        let bounds = bounds(&self.plan, self.learned.as_deref());
+        let last = self.windows.iter().zip(bounds).map(|(window, bound)| {
             window.forecast(first, ahead.of(bound.unit), cost.of(bound.unit), bound)
         });
         last.max().max(Some(first))
@@ -189,10 +184,8 @@ impl Core {
 
     /// The largest part that `cost` is of any limit's rate: what it uses up of the quota.
     pub(crate) fn share(&self, cost: &Cost) -> f64 {
-        let times = self
-            .bounds
-            .iter()
-            .map(|bound| bound.time(cost.of(bound.unit)));
+        let bounds = bounds(&self.plan, self.learned.as_deref()).iter();
+        let times = bounds.map(|bound| bound.time(cost.of(bound.unit)));
         num::ratio(times.max().unwrap_or(0), SECOND)
     }
 
@@ -203,8 +196,10 @@ impl Core {
         self.in_flight = self.in_flight.saturating_add(1);
         let charging = self.plan.quota.charged();
         let (sent, later) = parts(cost, charging);
-        let pace = self.ramp.pace(now);
-        for (window, bound) in self.windows.iter_mut().zip(&*self.bounds) {
+        let learned = self.learned.as_mut();
+        let pace = learned.map_or(1.0, |it| it.ramp.pace(now));
+        let bounds = bounds(&self.plan, self.learned.as_deref());
+        for (window, bound) in self.windows.iter_mut().zip(bounds) {
             window.take(now, sent.of(bound.unit), later.of(bound.unit), pace, bound);
         }
         Reservation {
@@ -260,16 +255,14 @@ impl Core {
                 )
             })
             .collect();
-        if old.settings.guard != self.plan.settings.guard {
-            self.control = Control::new(self.plan.settings.guard);
-        }
-        self.bounds = self.plan.bounds(&self.control);
+        self.rebound();
     }
 
     /// How much of each limit counts at `now`, in the quota's order.
     pub(crate) fn used(&mut self, now: u64) -> Vec<u64> {
         let now = self.clock(now);
-        let windows = self.windows.iter_mut().zip(&*self.bounds);
+        let bounds = bounds(&self.plan, self.learned.as_deref());
+        let windows = self.windows.iter_mut().zip(bounds);
         windows
             .map(|(window, bound)| window.used(now, bound))
             .collect()
@@ -278,13 +271,11 @@ impl Core {
     /// Whether forgetting it would change nothing.
     pub(crate) fn is_idle(&mut self, now: u64) -> bool {
         let now = self.clock(now);
-        self.in_flight == 0
-            && self.frozen_until().max(self.closed_until) <= now
-            && self
-                .windows
-                .iter_mut()
-                .zip(&*self.bounds)
-                .all(|(window, bound)| window.is_idle(now, bound))
+        let bounds = bounds(&self.plan, self.learned.as_deref());
+        let mut windows = self.windows.iter_mut().zip(bounds);
+        windows.all(|(window, bound)| window.is_idle(now, bound))
+            && self.in_flight == 0
+            && self.frozen_until().max(self.closed_until()) <= now
     }
 
     fn end(&mut self, now: u64, reservation: &Reservation, actual: Cost) {
@@ -292,7 +283,8 @@ impl Core {
         self.in_flight = self.in_flight.saturating_sub(1);
         let (sent, later) = parts(reservation.cost, reservation.charging);
         let (used, used_later) = parts(actual, reservation.charging);
-        for (window, bound) in self.windows.iter_mut().zip(&*self.bounds) {
+        let bounds = bounds(&self.plan, self.learned.as_deref());
+        for (window, bound) in self.windows.iter_mut().zip(bounds) {
             let unit = bound.unit;
             let knows = window.knows(reservation.version);
             if knows && sent.of(unit) != used.of(unit) {
@@ -303,6 +295,22 @@ impl Core {
                 window.release(now, held, used_later.of(unit), bound);
             }
         }
+    }
+
+    /// Has the limits stand as they do with what was learned.
+    fn rebound(&mut self) {
+        let (guard, scale) = (self.control.guard(), self.scale());
+        let is_start = guard == self.plan.settings.guard.start() && scale >= 1.0;
+        if let Some(learned) = self.learned.as_mut().filter(|_| is_start) {
+            learned.bounds = None;
+        } else if !is_start {
+            let bounds = self.plan.bounds(guard, scale);
+            self.learned().bounds = Some(bounds);
+        }
+    }
+
+    fn learned(&mut self) -> &mut Learned {
+        self.learned.get_or_insert_default()
     }
 
     fn counts(&self, tokens: bool) -> bool {
@@ -317,6 +325,13 @@ impl Core {
         self.now = self.now.max(now);
         self.now
     }
+}
+
+/// The limits as they stand: the plan's, until something is learned.
+#[inline]
+fn bounds<'a>(plan: &'a Plan, learned: Option<&'a Learned>) -> &'a [Bound] {
+    let learned = learned.and_then(|it| it.bounds.as_deref());
+    learned.unwrap_or(&plan.bounds)
 }
 
 /// What is charged when the request is sent, and what when the answer is complete.

@@ -1,22 +1,27 @@
-use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use throttle_signal::{AccountId, Headroom, RequestFacts};
 use tokio::time::Instant;
 
 use crate::builder::LimiterBuilder;
+use crate::clock::Clock;
 use crate::estimate::Measure;
 use crate::partition::{Asked, Partition};
-use crate::plan::{Plan, Settings};
+use crate::plan::Settings;
+use crate::plans::Plans;
 use crate::registry::Registry;
 use crate::snapshot::PartitionSnapshot;
+use crate::state::State;
+use crate::wakes::Wakes;
 use crate::{Estimate, Quota};
 
 /// The quotas, and what is used of them: a cheap handle, the same for all its clones.
 ///
-/// A quota holds for each *partition*: one account and model. Requests without an account or model
-/// share the partition without that name.
+/// A quota holds for each *partition*: one account and model. Which it is: the account's own for the
+/// model, or else the model's, or else the default. Requests without an account or model share the
+/// partition without that name.
 ///
 /// # Example
 ///
@@ -43,15 +48,9 @@ struct Shared {
     settings: Arc<Settings>,
     estimate: Arc<dyn Estimate>,
 
-    /// Where the limiter's clock begins. Fixed at the first use rather than when it is built, so
-    /// that it lies on the clock of the runtime it is used on.
-    epoch: OnceLock<Instant>,
-}
-
-#[derive(Debug)]
-struct Plans {
-    named: HashMap<Arc<str>, Arc<Plan>>,
-    other: Arc<Plan>,
+    /// Fixed at the first use rather than when the limiter is built, so that it lies on the clock of
+    /// the runtime the limiter is used on.
+    clock: OnceLock<Arc<Clock>>,
 }
 
 impl Limiter {
@@ -68,56 +67,41 @@ impl Limiter {
 
     pub(crate) fn from_builder(builder: LimiterBuilder) -> Self {
         let settings = Arc::new(builder.settings);
-        let plan = |quota| Arc::new(Plan::new(quota, Arc::clone(&settings)));
-        let plans = Plans {
-            named: builder
-                .models
-                .into_iter()
-                .map(|(model, quota)| (model, plan(quota)))
-                .collect(),
-            other: plan(builder.other),
-        };
+        let mut plans = Plans::new(Arc::clone(&settings), builder.other);
+        for (account, model, quota) in builder.quotas {
+            plans.set(account, model, quota);
+        }
         let shared = Shared {
             plans: RwLock::new(plans),
             partitions: Registry::new(),
             settings,
             estimate: builder.estimate,
-            epoch: OnceLock::new(),
+            clock: OnceLock::new(),
         };
         Self {
             shared: Arc::new(shared),
         }
     }
 
-    /// Changes what each account may use of a model, from now on.
+    /// Changes what each account may use of a model, from now on. An account that has a quota
+    /// [of its own](Self::set_account_quota) keeps it.
     ///
     /// An increase takes effect at once, a cut becomes debt that is waited off; neither makes a
     /// burst. What was used in a window that stays still counts.
     pub fn set_quota(&self, model: impl Into<Arc<str>>, quota: Quota) {
-        let model = model.into();
-        let plan = {
-            let mut plans = self
-                .shared
-                .plans
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            let old = plans.named.get(&model);
-            let plan = Arc::new(Plan::following(
-                old,
-                quota,
-                Arc::clone(&self.shared.settings),
-            ));
-            plans.named.insert(Arc::clone(&model), Arc::clone(&plan));
-            plan
-        };
-        for partition in self.shared.partitions.all() {
-            if partition.model.as_deref() == Some(&*model) {
-                partition.with(|state, now, wakes| {
-                    state.core.set_plan(now, Arc::clone(&plan));
-                    state.changed(now, wakes);
-                });
-            }
-        }
+        self.shared.set_quota(None, &model.into(), quota);
+    }
+
+    /// Changes what one account may use of a model, from now on, as [`set_quota`](Self::set_quota)
+    /// does for all.
+    pub fn set_account_quota(
+        &self,
+        account: impl Into<AccountId>,
+        model: impl Into<Arc<str>>,
+        quota: Quota,
+    ) {
+        self.shared
+            .set_quota(Some(&account.into()), &model.into(), quota);
     }
 
     /// Holds all requests back until [`resume`](Self::resume): those in flight go on, those that
@@ -134,7 +118,9 @@ impl Limiter {
     /// Forgets partitions of which nothing is in use any more. It also happens by itself, a part at
     /// a time, as requests come.
     pub fn sweep(&self) {
-        self.shared.partitions.sweep();
+        if let Some(clock) = self.shared.clock.get() {
+            self.shared.partitions.sweep(clock.now());
+        }
     }
 
     /// Shows how it stands with every partition.
@@ -152,46 +138,57 @@ impl Limiter {
     pub(crate) fn ask(&self, now: Instant, facts: &RequestFacts, body: &[u8]) -> Asked {
         let measure = Measure::new(facts, &*self.shared.estimate, body);
         let partition = self.shared.partition(facts, now);
-        self.shared.partitions.sweep_due(partition.nanos(now));
+        self.shared.partitions.sweep_due(partition.clock.nanos(now));
         partition.ask(now, facts, measure)
     }
 
     fn set_paused(&self, paused: bool) {
-        {
-            let mut plans = self
-                .shared
-                .plans
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            let plans = &mut *plans;
-            for plan in plans.named.values_mut().chain([&mut plans.other]) {
-                Arc::make_mut(plan).paused = paused;
-            }
-        }
+        self.shared.settings.paused.store(paused, Ordering::Relaxed);
         for partition in self.shared.partitions.all() {
-            partition.with(|state, now, wakes| state.set_paused(now, paused, wakes));
+            partition.with(State::changed);
         }
     }
 }
 
 impl Shared {
     fn partition(&self, facts: &RequestFacts, now: Instant) -> Arc<Partition> {
-        let epoch = *self.epoch.get_or_init(|| now);
         let (account, model) = (facts.account(), facts.model());
         self.partitions
             .get_or_insert(account, model.map(|model| &**model), || {
+                let clock = self.clock.get_or_init(|| Arc::new(Clock::from(now)));
                 let plans = self.plans.read().unwrap_or_else(PoisonError::into_inner);
-                let plan = model
-                    .and_then(|model| plans.named.get(model))
-                    .unwrap_or(&plans.other);
                 Partition::new(
                     account.cloned(),
-                    model.cloned(),
-                    epoch,
+                    model.map(|model| plans.name(model)),
+                    Arc::clone(clock),
                     now,
-                    Arc::clone(plan),
+                    Arc::clone(plans.of(account, model.map(|model| &**model))),
                 )
             })
+    }
+
+    fn set_quota(&self, account: Option<&AccountId>, model: &Arc<str>, quota: Quota) {
+        {
+            let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
+            plans.set(account.cloned(), Arc::clone(model), quota);
+        }
+        // Those made from now on find the new quota by themselves.
+        let partitions = self.partitions.all();
+        let mut wakes = Wakes::default();
+        {
+            // Held to the end: were the quota changed again meanwhile, the older could come last.
+            let plans = self.plans.read().unwrap_or_else(PoisonError::into_inner);
+            let new = plans.of(account, Some(model));
+            for partition in partitions {
+                let model = partition.model.as_deref();
+                if Arc::ptr_eq(plans.of(partition.account.as_ref(), model), new) {
+                    partition.collect(&mut wakes, |state, now, wakes| {
+                        state.set_plan(now, new, wakes);
+                    });
+                }
+            }
+        }
+        wakes.wake();
     }
 }
 
@@ -201,20 +198,17 @@ impl Headroom for Limiter {
         match self.shared.partitions.get(Some(account), model) {
             Some(partition) => partition.earliest(now, &Measure::of_facts(facts)),
             // Nothing was ever sent there.
-            None => Some(now),
+            None => (!self.shared.settings.is_paused()).then_some(now),
         }
     }
 }
 
 impl fmt::Debug for Limiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plans = self
-            .shared
-            .plans
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let plans = self.shared.plans.read();
+        let plans = plans.unwrap_or_else(PoisonError::into_inner);
         f.debug_struct("Limiter")
-            .field("models", &plans.named.keys())
+            .field("models", &plans.models().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }

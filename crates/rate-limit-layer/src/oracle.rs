@@ -12,9 +12,11 @@ use proptest::prelude::*;
 use throttle_signal::{Priority, Wait};
 
 use self::flag::Flag;
-use self::script::{Step, plan, quotas, steps};
+use self::script::{Step, plan, quotas, settings, steps};
 use crate::core::{Core, Reservation};
-use crate::state::{Admission, Asking, Claim, State};
+use crate::plan::Settings;
+use crate::state::{Admission, Asking, State};
+use crate::turns::Claim;
 use crate::wakes::Wakes;
 use crate::{Cost, Limit, Quota};
 
@@ -38,6 +40,7 @@ struct World {
     /// All that was ever sent, and what it counts as by now.
     all: Vec<(u64, Cost)>,
     driver: Option<(u64, Arc<Flag>)>,
+    settings: Arc<Settings>,
     quota: Quota,
 
     /// How much of `all` each limit was not there to see.
@@ -46,9 +49,11 @@ struct World {
 
 impl World {
     fn new(quota: Quota) -> Self {
-        let state = State::new(Core::new(0, plan(quota)));
+        let settings = settings();
+        let state = State::new(Core::new(0, plan(quota, &settings)));
         Self {
             state,
+            settings,
             now: 1,
             waiting: Vec::new(),
             sent: Vec::new(),
@@ -196,6 +201,11 @@ impl World {
         }
     }
 
+    fn set_paused(&mut self, paused: bool) {
+        self.settings.paused.store(paused, Ordering::Relaxed);
+        self.act(State::changed);
+    }
+
     fn step(&mut self, step: Step) {
         match step {
             Step::Ask {
@@ -270,15 +280,12 @@ impl World {
                     kept.map_or(self.all.len(), |kept| self.unseen[kept])
                 };
                 self.unseen = self.quota.limits().iter().map(unseen).collect();
-                let plan = plan(self.quota);
-                self.act(|state, now, wakes| {
-                    state.core.set_plan(now, plan);
-                    state.changed(now, wakes);
-                });
+                let plan = plan(self.quota, &self.settings);
+                self.act(|state, now, wakes| state.set_plan(now, &plan, wakes));
                 self.now += 1;
             }
             Step::Pause(paused) => {
-                self.act(|state, now, wakes| state.set_paused(now, paused, wakes));
+                self.set_paused(paused);
             }
             _ => {}
         }
@@ -287,7 +294,7 @@ impl World {
 
     /// Ends everything well, and looks for what is left.
     fn finish(mut self) {
-        self.act(|state, now, wakes| state.set_paused(now, false, wakes));
+        self.set_paused(false);
         for one in &mut self.waiting {
             one.stalled = false;
             one.flag.0.store(true, Ordering::Relaxed);
@@ -308,7 +315,7 @@ impl World {
             self.act(|state, now, wakes| state.cancel(now, one.id, wakes));
         }
         self.pass(700_000 * MS);
-        assert_eq!(self.state.queue.len(), 0);
+        assert_eq!(self.state.waiting(), 0);
         assert_eq!(self.state.core.in_flight(), 0);
         assert!(self.state.core.is_idle(self.now), "{:?}", self.state.core);
         assert!(self.driver.is_none(), "the driver has not ended");

@@ -9,29 +9,25 @@ use throttle_signal::{AccountId, RequestFacts};
 use tokio::time::Instant;
 
 pub(crate) use self::permit::Permit;
+use crate::Cost;
+use crate::clock::Clock;
 use crate::core::Core;
 use crate::driver::Driver;
 use crate::estimate::Measure;
 use crate::plan::Plan;
 use crate::refusal::Refusal;
 use crate::snapshot::{LimitSnapshot, PartitionSnapshot};
-use crate::state::{Admission, Asking, Claim, State};
+use crate::state::{Admission, Asking, State};
+use crate::turns::Claim;
 use crate::wakes::Wakes;
-use crate::{Cost, num};
 
 /// What shares a quota: one account and model. Here its lock meets the clock.
 pub(crate) struct Partition {
     pub(crate) account: Option<AccountId>,
     pub(crate) model: Option<Arc<str>>,
-    epoch: Instant,
-
-    /// How long any request waits at most, in nanoseconds from when it arrived.
-    patience: Option<u64>,
+    pub(crate) clock: Arc<Clock>,
     state: Mutex<State>,
 }
-
-/// The epoch on a partition's clock, in nanoseconds: far enough from 0 for all that lies before it.
-const EPOCH: u64 = 1 << 50;
 
 /// What asking for admission comes to.
 #[derive(Debug)]
@@ -54,17 +50,22 @@ impl Partition {
     pub(crate) fn new(
         account: Option<AccountId>,
         model: Option<Arc<str>>,
-        epoch: Instant,
+        clock: Arc<Clock>,
         now: Instant,
         plan: Arc<Plan>,
     ) -> Self {
+        let state = State::new(Core::new(clock.nanos(now), plan));
         Self {
             account,
             model,
-            epoch,
-            patience: plan.settings.max_wait.map(num::nanos),
-            state: Mutex::new(State::new(Core::new(nanos(epoch, now), plan))),
+            clock,
+            state: Mutex::new(state),
         }
+    }
+
+    /// Whether it is the partition of these names.
+    pub(crate) fn is_of(&self, account: Option<&AccountId>, model: Option<&str>) -> bool {
+        self.account.as_ref() == account && self.model.as_deref() == model
     }
 
     /// Asks to send a request of this measure.
@@ -74,10 +75,11 @@ impl Partition {
         facts: &RequestFacts,
         measure: Measure,
     ) -> Asked {
+        let now = self.clock.nanos(now);
         let mut asking = self.asking(facts, Cost::REQUEST);
         let mut state = self.lock();
         asking.cost = state.core.cost(&measure);
-        let admission = state.ask(self.nanos(now), &asking);
+        let admission = state.ask(now, &asking);
         drop(state);
         match admission {
             Admission::Now(reservation) => Asked::Admitted(Permit::new(self, reservation, measure)),
@@ -100,19 +102,19 @@ impl Partition {
     pub(crate) fn earliest(&self, now: Instant, measure: &Measure) -> Option<Instant> {
         let mut state = self.lock();
         let cost = state.core.cost(measure);
-        let at = state.forecast(self.nanos(now), &cost)?;
-        Some(self.instant(at).max(now))
+        let at = state.forecast(self.clock.nanos(now), &cost)?;
+        Some(self.clock.instant(at).max(now))
     }
 
-    pub(crate) fn is_idle(&self) -> bool {
-        self.with(|state, now, _| state.queue.len() == 0 && state.core.is_idle(now))
+    /// Whether forgetting it at `now` would change nothing.
+    pub(crate) fn is_idle(&self, now: u64) -> bool {
+        self.lock().is_idle(now)
     }
 
     pub(crate) fn snapshot(&self) -> PartitionSnapshot {
         self.with(|state, now, _| {
             let used = state.core.used(now);
             let limits = state.core.plan().limits().iter().zip(used);
-            let control = state.core.control();
             PartitionSnapshot {
                 account: self.account.clone(),
                 model: self.model.clone(),
@@ -122,16 +124,16 @@ impl Partition {
                         used,
                     })
                     .collect(),
-                waiting: state.queue.len(),
-                in_flight: state.core.in_flight(),
-                guard: Duration::from_nanos(control.guard()),
-                scale: f64::from(control.scale()),
+                waiting: state.waiting(),
+                in_flight: usize::try_from(state.core.in_flight()).unwrap_or(usize::MAX),
+                guard: Duration::from_nanos(state.core.guard()),
+                scale: f64::from(state.core.scale()),
                 frozen_until: Some(state.core.frozen_until())
                     .filter(|at| *at > now)
-                    .map(|at| self.instant(at)),
+                    .map(|at| self.clock.instant(at)),
                 earliest: state
                     .forecast(now, &Cost::REQUEST)
-                    .map(|at| self.instant(at)),
+                    .map(|at| self.clock.instant(at)),
             }
         })
     }
@@ -139,10 +141,19 @@ impl Partition {
     /// Does something to the state and then wakes whom that concerns.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut State, u64, &mut Wakes) -> T) -> T {
         let mut wakes = Wakes::default();
-        let now = self.nanos(Instant::now());
-        let result = act(&mut self.lock(), now, &mut wakes);
+        let result = self.collect(&mut wakes, act);
         wakes.wake();
         result
+    }
+
+    /// Does something to the state, and leaves it to the caller to wake whom that concerns.
+    pub(crate) fn collect<T>(
+        &self,
+        wakes: &mut Wakes,
+        act: impl FnOnce(&mut State, u64, &mut Wakes) -> T,
+    ) -> T {
+        let now = self.clock.now();
+        act(&mut self.lock(), now, wakes)
     }
 
     /// Looks after the queue for the driver; `None` when it is to end.
@@ -151,35 +162,18 @@ impl Partition {
         Some(if next == u64::MAX {
             Look::OnChange
         } else {
-            Look::At(self.instant(next))
+            Look::At(self.clock.instant(next))
         })
     }
 
     fn asking<'a>(&self, facts: &'a RequestFacts, cost: Cost) -> Asking<'a> {
-        let patience = self
-            .patience
-            .map(|wait| self.nanos(facts.arrived()).saturating_add(wait));
         Asking {
             cost,
-            arrived: self.nanos(facts.arrived()),
-            start_by: match (facts.start_by(), patience) {
-                (Some(at), Some(most)) => Some(self.nanos(at).min(most)),
-                (at, most) => at.map(|at| self.nanos(at)).or(most),
-            },
+            arrived: self.clock.nanos(facts.arrived()),
+            start_by: facts.start_by().map(|at| self.clock.nanos(at)),
             priority: facts.priority(),
             tenant: facts.tenant(),
         }
-    }
-
-    /// A moment on the partition's clock.
-    pub(crate) fn nanos(&self, at: Instant) -> u64 {
-        nanos(self.epoch, at)
-    }
-
-    fn instant(&self, nanos: u64) -> Instant {
-        let since = nanos.saturating_sub(EPOCH);
-        // A century is far enough, and `Instant` need not reach further.
-        self.epoch + Duration::from_nanos(since).min(Duration::from_secs(100 * 365 * 24 * 3600))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -250,12 +244,5 @@ impl Drop for Waiter {
             self.partition
                 .with(|state, now, wakes| state.cancel(now, id, wakes));
         }
-    }
-}
-
-fn nanos(epoch: Instant, at: Instant) -> u64 {
-    match at.checked_duration_since(epoch) {
-        Some(since) => EPOCH.saturating_add(num::nanos(since)),
-        None => EPOCH.saturating_sub(num::nanos(epoch.saturating_duration_since(at))),
     }
 }

@@ -1,37 +1,38 @@
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use throttle_signal::Tenant;
 
 use crate::bound::Bound;
-use crate::control::{Control, Guard};
+use crate::control::Guard;
 use crate::estimate::Calibration;
 use crate::headers::Left;
 use crate::{Limit, Quota};
 
-/// A quota with everything the limiter adds to it. Shared by all partitions of a model.
-#[derive(Clone, Debug)]
+/// A quota with everything the limiter adds to it. Shared by all its partitions.
+#[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) quota: Quota,
     pub(crate) settings: Arc<Settings>,
-
-    /// Nothing is sent for now.
-    pub(crate) paused: bool,
 
     /// What is learned about the model's tokens.
     pub(crate) calibration: Arc<Calibration>,
 
     /// The limits as they stand before anything is learned.
-    pub(crate) bounds: Arc<[Bound]>,
+    pub(crate) bounds: Box<[Bound]>,
 
     shortest: u64,
     longest: u64,
 }
 
 /// What holds for every quota of a limiter.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Settings {
+    /// Nothing is sent for now.
+    pub(crate) paused: AtomicBool,
+
     pub(crate) guard: Guard,
 
     /// Never wait; only watch what would have been.
@@ -43,9 +44,9 @@ pub(crate) struct Settings {
     /// Take over the limits that the upstream states.
     pub(crate) adopt_limits: bool,
 
-    /// How many may wait, and how long.
+    /// How many may wait, and how long, in nanoseconds.
     pub(crate) max_waiting: Option<usize>,
-    pub(crate) max_wait: Option<Duration>,
+    pub(crate) max_wait: Option<u64>,
 
     /// What tenants weigh, where it is not 1.
     pub(crate) weights: HashMap<Tenant, f32>,
@@ -54,17 +55,16 @@ pub(crate) struct Settings {
 impl Plan {
     pub(crate) fn new(quota: Quota, settings: Arc<Settings>) -> Self {
         let shortest = quota.limits().iter().map(Limit::nanos).min();
-        let start = Control::new(settings.guard);
+        let guard = settings.guard.start();
         let mut plan = Self {
             quota,
             settings,
-            paused: false,
             calibration: Arc::new(Calibration::new()),
-            bounds: Arc::default(),
+            bounds: Box::default(),
             shortest: shortest.unwrap_or(60_000_000_000),
             longest: quota.limits().iter().map(Limit::nanos).max().unwrap_or(0),
         };
-        plan.bounds = plan.bounds(&start);
+        plan.bounds = plan.bounds(guard, 1.0);
         plan
     }
 
@@ -76,7 +76,6 @@ impl Plan {
     ) -> Self {
         let mut plan = Self::new(quota, settings);
         if let Some(old) = old {
-            plan.paused = old.paused;
             plan.calibration = Arc::clone(&old.calibration);
         }
         plan
@@ -110,12 +109,12 @@ impl Plan {
         })
     }
 
-    /// The limits as they stand with what was learned.
-    pub(crate) fn bounds(&self, control: &Control) -> Arc<[Bound]> {
+    /// The limits as they stand with a guard, in nanoseconds, and a scale.
+    pub(crate) fn bounds(&self, guard: u64, scale: f32) -> Box<[Bound]> {
         let burst = f64::from(self.quota.burst());
         let limits = self.limits().iter();
         limits
-            .map(|limit| Bound::new(limit, control.guard(), f64::from(control.scale()), burst))
+            .map(|limit| Bound::new(limit, guard, f64::from(scale), burst))
             .collect()
     }
 
@@ -141,6 +140,11 @@ impl Plan {
 }
 
 impl Settings {
+    /// Whether nothing is sent for now.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
     /// What a tenant weighs.
     pub(crate) fn weight(&self, tenant: Option<&Tenant>) -> f64 {
         tenant
@@ -152,6 +156,7 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            paused: AtomicBool::new(false),
             guard: Guard::Learned,
             observe_only: false,
             cautious_start: false,

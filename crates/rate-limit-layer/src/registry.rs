@@ -1,9 +1,8 @@
-use std::borrow::Borrow;
-use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use hashbrown::HashTable;
 use throttle_signal::AccountId;
 
 use crate::partition::Partition;
@@ -11,7 +10,7 @@ use crate::partition::Partition;
 /// All partitions, by account and model. Those that are idle are forgotten as others are asked for.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    shards: [RwLock<HashMap<Key, Arc<Partition>>>; SHARDS],
+    shards: Box<[RwLock<Shard>]>,
     hasher: RandomState,
 
     /// When the next shard is to be swept, and which.
@@ -19,26 +18,25 @@ pub(crate) struct Registry {
     turn: AtomicUsize,
 }
 
-const SHARDS: usize = 16;
+/// A table rather than a map: the names that partitions are found by are their own, kept once.
+type Shard = HashTable<Arc<Partition>>;
 
-/// How often all shards are swept, in nanoseconds.
+/// As many as keep a sweep short: of a million partitions it looks at eight thousand.
+const SHARDS: usize = 128;
+
+/// How often all shards are swept, and how far apart in time, in nanoseconds.
 const EVERY: u64 = 60_000_000_000;
+const APART: u64 = EVERY / SHARDS as u64;
 
-/// Where a partition is found: its own names, so that they are kept once.
-#[derive(Debug)]
-struct Key(Arc<Partition>);
-
-/// The names a partition is looked up by, without owning them.
-trait Names {
-    fn names(&self) -> (Option<&str>, Option<&str>);
-}
+/// After how many partitions the rest is left to the next request.
+const ENOUGH: usize = 1000;
 
 impl Registry {
     pub(crate) fn new() -> Self {
         Self {
-            shards: std::array::from_fn(|_| RwLock::default()),
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             hasher: RandomState::new(),
-            due: AtomicU64::new(EVERY / SHARDS as u64),
+            due: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
         }
     }
@@ -49,12 +47,12 @@ impl Registry {
         account: Option<&AccountId>,
         model: Option<&str>,
     ) -> Option<Arc<Partition>> {
-        let names = (account.map(AccountId::as_str), model);
-        let shard = self
-            .shard(&names)?
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        shard.get(&names as &dyn Names).cloned()
+        let hash = self.hash(account, model);
+        let shard = self.shard(hash)?.read();
+        let shard = shard.unwrap_or_else(PoisonError::into_inner);
+        shard
+            .find(hash, |found| found.is_of(account, model))
+            .cloned()
     }
 
     /// The partition of these names, made by `new` if there is none.
@@ -64,123 +62,87 @@ impl Registry {
         model: Option<&str>,
         new: impl FnOnce() -> Partition,
     ) -> Arc<Partition> {
-        if let Some(found) = self.get(account, model) {
-            return found;
-        }
-        let names = (account.map(AccountId::as_str), model);
-        let Some(shard) = self.shard(&names) else {
+        let hash = self.hash(account, model);
+        let Some(shard) = self.shard(hash) else {
             return Arc::new(new());
         };
-        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = shard.get(&names as &dyn Names) {
-            return Arc::clone(found);
+        let is_it = |found: &Arc<Partition>| found.is_of(account, model);
+        {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(found) = shard.find(hash, is_it) {
+                return Arc::clone(found);
+            }
         }
-        // Under the lock: whoever changes a plan and then looks for its partitions misses none.
-        let made = Arc::new(new());
-        shard.insert(Key(Arc::clone(&made)), Arc::clone(&made));
-        made
+        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        // Made under the lock: whoever changes a plan and then looks for its partitions misses none.
+        let entry = shard
+            .entry(hash, is_it, |kept| self.hash_of(kept))
+            .or_insert_with(|| Arc::new(new()));
+        Arc::clone(entry.get())
     }
 
     /// Every partition there is.
     pub(crate) fn all(&self) -> Vec<Arc<Partition>> {
-        let shards = self
-            .shards
-            .iter()
-            .map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner));
-        shards
-            .flat_map(|shard| shard.values().cloned().collect::<Vec<_>>())
-            .collect()
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            all.extend(shard.iter().cloned());
+        }
+        all
     }
 
-    /// Sweeps the next shard, if it is due at `now`.
+    /// Sweeps the shards that are due at `now`, or some of them.
     pub(crate) fn sweep_due(&self, now: u64) {
-        let due = self.due.load(Ordering::Relaxed);
-        if now < due {
-            return;
-        }
-        let next = now.saturating_add(EVERY / SHARDS as u64);
-        if self
-            .due
-            .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
-        {
+        let mut looked = 0;
+        let mut due = self.due.load(Ordering::Relaxed);
+        while due <= now && looked < ENOUGH {
+            // After a pause every shard is due, but none of them twice.
+            let next = due.max(now.saturating_sub(EVERY)).saturating_add(APART);
+            let taken = self
+                .due
+                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
+            if taken.is_err() {
+                return; // another thread is at it
+            }
+            due = next;
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-            self.sweep_shard(turn % SHARDS);
+            if let Some(shard) = self.shards.get(turn % SHARDS) {
+                looked += self.sweep_shard(shard, now);
+            }
         }
     }
 
-    /// Forgets every idle partition.
-    pub(crate) fn sweep(&self) {
-        (0..SHARDS).for_each(|shard| self.sweep_shard(shard));
+    /// Forgets every partition that is idle at `now`.
+    pub(crate) fn sweep(&self, now: u64) {
+        for shard in &self.shards {
+            self.sweep_shard(shard, now);
+        }
     }
 
-    fn sweep_shard(&self, shard: usize) {
-        let Some(shard) = self.shards.get(shard) else {
-            return;
-        };
+    /// Sweeps one shard, and returns how many it looked at.
+    fn sweep_shard(&self, shard: &RwLock<Shard>, now: u64) -> usize {
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        let looked = shard.len();
         // Who holds a permit or waits holds the partition as well; under this lock nobody new does.
-        shard.retain(|_, partition| Arc::strong_count(partition) > 2 || !partition.is_idle());
+        shard.retain(|partition| Arc::strong_count(partition) > 1 || !partition.is_idle(now));
         if shard.len() < shard.capacity() / 4 {
-            shard.shrink_to_fit();
+            shard.shrink_to_fit(|kept| self.hash_of(kept));
         }
+        looked
     }
 
-    fn shard(
-        &self,
-        names: &(Option<&str>, Option<&str>),
-    ) -> Option<&RwLock<HashMap<Key, Arc<Partition>>>> {
-        let hash = self.hasher.hash_one(names);
-        self.shards
-            .get(usize::try_from(hash >> 60).unwrap_or_default())
+    fn shard(&self, hash: u64) -> Option<&RwLock<Shard>> {
+        // The table takes its place from the lowest bits and its tag from the highest.
+        let index = usize::try_from(hash >> 32 & 0xffff).unwrap_or_default();
+        self.shards.get(index % SHARDS)
     }
-}
 
-impl Names for Key {
-    fn names(&self) -> (Option<&str>, Option<&str>) {
-        (
-            self.0.account.as_ref().map(AccountId::as_str),
-            self.0.model.as_deref(),
-        )
+    fn hash_of(&self, partition: &Partition) -> u64 {
+        self.hash(partition.account.as_ref(), partition.model.as_deref())
+    }
+
+    fn hash(&self, account: Option<&AccountId>, model: Option<&str>) -> u64 {
+        self.hasher
+            .hash_one((account.map(AccountId::as_str), model))
     }
 }
-
-impl Names for (Option<&str>, Option<&str>) {
-    fn names(&self) -> (Option<&str>, Option<&str>) {
-        *self
-    }
-}
-
-impl<'a> Borrow<dyn Names + 'a> for Key {
-    fn borrow(&self) -> &(dyn Names + 'a) {
-        self
-    }
-}
-
-impl Hash for dyn Names + '_ {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.names().hash(state);
-    }
-}
-
-impl PartialEq for dyn Names + '_ {
-    fn eq(&self, other: &Self) -> bool {
-        self.names() == other.names()
-    }
-}
-
-impl Eq for dyn Names + '_ {}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.names().hash(state);
-    }
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.names() == other.names()
-    }
-}
-
-impl Eq for Key {}

@@ -9,12 +9,10 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// Whether one more has room beside those in flight; `set` is the quota's own limit.
+    /// Whether one more has room beside those in flight.
     #[inline]
-    pub(crate) fn has(self, in_flight: usize, set: Option<NonZeroU32>) -> bool {
-        let fits =
-            |most: NonZeroU32| usize::try_from(most.get()).is_ok_and(|most| in_flight < most);
-        self.learned.is_none_or(fits) && set.is_none_or(fits)
+    pub(crate) fn has(self, in_flight: u32) -> bool {
+        self.learned.is_none_or(|most| in_flight < most.get())
     }
 
     /// Whether anything was learned.
@@ -23,11 +21,8 @@ impl Room {
     }
 
     /// One was refused for being one too many of those in flight.
-    pub(crate) fn refused(&mut self, in_flight: usize) {
-        let most = u32::try_from(in_flight)
-            .unwrap_or(u32::MAX)
-            .saturating_sub(1);
-        let most = NonZeroU32::new(most).unwrap_or(NonZeroU32::MIN);
+    pub(crate) fn refused(&mut self, in_flight: u32) {
+        let most = NonZeroU32::new(in_flight.saturating_sub(1)).unwrap_or(NonZeroU32::MIN);
         self.learned = Some(self.learned.map_or(most, |learned| learned.min(most)));
         self.answered = 0;
     }
@@ -49,12 +44,11 @@ mod tests {
     #[test]
     fn it_falls_below_what_was_refused_and_grows_with_what_is_answered() {
         let mut room = Room::default();
-        assert!(room.has(1000, None));
+        assert!(room.has(1000));
         room.refused(5);
-        assert!(room.has(3, None) && !room.has(4, None));
+        assert!(room.has(3) && !room.has(4));
         (0..4).for_each(|_| room.answered());
-        assert!(room.has(4, None) && !room.has(5, None));
-        assert!(!room.has(4, NonZeroU32::new(2)));
+        assert!(room.has(4) && !room.has(5));
     }
 
     #[test]
@@ -62,6 +56,6 @@ mod tests {
         let mut room = Room::default();
         room.refused(0);
         room.refused(1);
-        assert!(room.has(0, None));
+        assert!(room.has(0));
     }
 }

@@ -68,7 +68,7 @@ const REST: u64 = 60_000_000_000;
 const LONGEST: u64 = 15 * REST;
 
 impl Scale {
-    pub(crate) const fn new() -> Self {
+    const fn new() -> Self {
         Self {
             value: 1.0,
             changed: 0,
@@ -169,6 +169,12 @@ impl Scale {
     const fn set(&mut self, now: u64, value: f32) {
         self.value = value;
         self.changed = now;
+    }
+}
+
+impl Default for Scale {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -1,42 +1,22 @@
+use std::sync::Arc;
 use std::task::Waker;
 
 use throttle_signal::{Kind, Priority, Tenant, Wait};
 
 use crate::core::{Core, Reservation};
-use crate::lines::Order;
-use crate::queue::{Queue, Standing};
+use crate::plan::Plan;
+use crate::turns::{Claim, GRACE, Turns};
 use crate::wakes::Wakes;
 use crate::{Cost, Unit};
 
-/// A partition at work: the arithmetic, those who wait, and who of them is to go. Everything behind
-/// the partition's one lock; knows no clock.
-///
-/// A slot that opens is offered to the head of the queue, by waking it. It is taken when that one
-/// is polled, so what is sent is stamped when it is sent. Who does not come within [`GRACE`] has
-/// stalled: the slot is offered on, each time to twice as many, and the stalled one has its place
-/// back as soon as it is polled.
+/// A partition at work: the arithmetic, and those who wait for it. Everything behind the partition's
+/// one lock; knows no clock.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) core: Core,
-    pub(crate) queue: Queue,
-    offers: Offers,
-    driver: Driving,
-    paused: bool,
-}
 
-#[derive(Debug, Default)]
-struct Offers {
-    /// Those who were woken for a slot and not polled since.
-    to: Vec<usize>,
-    until: u64,
-    width: usize,
-}
-
-/// Who looks after the queue when no waiter is polled.
-#[derive(Debug)]
-enum Driving {
-    Nobody,
-    Driver { armed: u64, waker: Option<Waker> },
+    /// There only while anyone waits: of many partitions most never have it.
+    turns: Option<Box<Turns>>,
 }
 
 /// What a newcomer is told.
@@ -58,14 +38,6 @@ pub(crate) enum Admission {
     Closed(u64),
 }
 
-/// What one who waits is told.
-#[derive(Debug)]
-pub(crate) enum Claim {
-    Taken(Reservation),
-    Pending { drive: bool },
-    HandedBack { wait: u64, closed: bool },
-}
-
 /// What a request asks for, for its place in the queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asking<'a> {
@@ -76,24 +48,19 @@ pub(crate) struct Asking<'a> {
     pub(crate) tenant: Option<&'a Tenant>,
 }
 
-/// How long one who was offered a slot has to be polled, in nanoseconds.
-const GRACE: u64 = 2_000_000;
-
-/// How long the driver may sleep on with nobody left to drive, in nanoseconds.
-const LINGER: u64 = 1_000_000_000;
-
-/// The time of something that depends on answers in flight.
-const UNKNOWN: u64 = u64::MAX;
-
 impl State {
-    pub(crate) fn new(core: Core) -> Self {
-        Self {
-            paused: core.plan().paused,
-            core,
-            queue: Queue::default(),
-            offers: Offers::default(),
-            driver: Driving::Nobody,
-        }
+    pub(crate) const fn new(core: Core) -> Self {
+        Self { core, turns: None }
+    }
+
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.turns.as_ref().map_or(0, |turns| turns.queue().len())
+    }
+
+    /// Whether forgetting it would change nothing.
+    pub(crate) fn is_idle(&mut self, now: u64) -> bool {
+        self.waiting() == 0 && self.core.is_idle(now)
     }
 
     /// When `cost` could be sent behind all who wait, as far as is known.
@@ -101,10 +68,13 @@ impl State {
         if self.core.plan().settings.observe_only {
             return Some(now);
         }
-        if self.paused || self.core.never_fits(cost).is_some() {
+        if self.core.never_fits(cost).is_some() {
             return None;
         }
-        self.core.forecast(now, self.queue.backlog(), cost)
+        match &self.turns {
+            None => self.core.earliest(now, cost),
+            Some(turns) => self.core.forecast(now, turns.queue().backlog(), cost),
+        }
     }
 
     /// Admits a newcomer, or tells it why not.
@@ -119,93 +89,50 @@ impl State {
         if self.core.closed_until() > now {
             return Admission::Closed(self.core.closed_until() - now);
         }
+        let asking = &self.bounded(asking);
         if asking.start_by.is_some_and(|start_by| start_by < now) {
-            let at = self.forecast(now, &cost);
-            return Admission::TooLate(at.map(|at| at.saturating_sub(now)));
+            return self.too_late(now, &cost);
         }
-        let order = self.queue.order(asking.priority, asking.arrived);
-        let first = self.queue.is_first(order);
-        if first && self.earliest(now, &cost) <= now {
+        let first = self.turns.as_mut().is_none_or(|turns| {
+            let order = turns.order(asking);
+            turns.queue().is_first(order)
+        });
+        let at = if first {
+            self.core.earliest(now, &cost)
+        } else {
+            None
+        };
+        if at.is_some_and(|at| at <= now) {
             return Admission::Now(self.core.reserve(now, cost));
         }
         if let Some(start_by) = asking.start_by {
-            let at = if first {
-                Some(self.earliest(now, &cost)).filter(|at| *at != UNKNOWN)
-            } else {
-                self.forecast(now, &cost)
-            };
+            let at = if first { at } else { self.forecast(now, &cost) };
             // Waiting for an answer in flight takes no known time; it may still be in time.
             if let Some(at) = at.filter(|at| *at > start_by) {
                 return Admission::TooLate(Some(at.saturating_sub(now)));
             }
         }
-        if self
-            .core
-            .plan()
-            .settings
-            .max_waiting
-            .is_some_and(|most| self.queue.len() >= most)
-        {
-            let at = self.forecast(now, &cost);
-            return Admission::TooLate(at.map(|at| at.saturating_sub(now)));
+        let most = self.core.plan().settings.max_waiting;
+        if most.is_some_and(|most| self.waiting() >= most) {
+            return self.too_late(now, &cost);
         }
-        Admission::Queued(self.enqueue(order, asking))
-    }
-
-    fn enqueue(&mut self, order: Order, asking: &Asking<'_>) -> usize {
-        self.queue
-            .push(asking.tenant, order, asking.cost, asking.start_by)
+        Admission::Queued(self.enqueue(asking))
     }
 
     /// One who waits was polled.
     pub(crate) fn claim(&mut self, now: u64, id: usize, by: &Waker, wakes: &mut Wakes) -> Claim {
-        let offered = self.offers.withdraw(id);
-        self.queue.rejoin(now, id);
-        let Some(waiting) = self.queue.get_mut(id) else {
-            return Claim::HandedBack {
-                wait: 0,
-                closed: false,
-            };
-        };
-        let cost = waiting.cost;
-        if waiting.standing == Standing::HandedBack {
-            let closed = self.core.closed_until() > now;
-            self.queue.remove(id);
-            let at = self.forecast(now, &cost).unwrap_or(now);
-            let wait = at.saturating_sub(now);
-            return Claim::HandedBack { wait, closed };
-        }
-        if (offered || self.queue.head() == Some(id)) && self.earliest(now, &cost) <= now {
-            let reservation = self.core.reserve(now, cost);
-            let weight = self.core.plan().settings.weight(self.queue.tenant(id));
-            self.queue.charge(id, self.core.share(&cost) / weight);
-            self.queue.remove(id);
-            self.changed(now, wakes);
-            return Claim::Taken(reservation);
-        }
-        if let Some(waiting) = self.queue.get_mut(id) {
-            match &mut waiting.waker {
-                Some(set) => set.clone_from(by),
-                none => *none = Some(by.clone()),
-            }
-        }
-        let drive = matches!(self.driver, Driving::Nobody);
-        if drive {
-            self.driver = Driving::Driver {
-                armed: 0,
-                waker: None,
-            };
-        } else {
-            self.changed(now, wakes);
-        }
-        Claim::Pending { drive }
+        let turns = self.turns.get_or_insert_default();
+        let claim = turns.claim(&mut self.core, now, id, by, wakes);
+        self.tidy();
+        claim
     }
 
     /// One who waits is gone.
     pub(crate) fn cancel(&mut self, now: u64, id: usize, wakes: &mut Wakes) {
-        self.offers.withdraw(id);
-        self.queue.remove(id);
-        self.changed(now, wakes);
+        if let Some(turns) = &mut self.turns {
+            turns.cancel(&mut self.core, now, id, wakes);
+            self.tidy();
+        }
     }
 
     /// Moves what was reserved to `now`, when it is really sent. If it has no room there any more it
@@ -223,12 +150,12 @@ impl State {
         }
         self.core.refund(now, reservation);
         let cost = reservation.cost;
-        if self.core.plan().settings.observe_only || self.earliest(now, &cost) <= now {
+        if self.core.plan().settings.observe_only || self.core.has_room(now, &cost) {
             *reservation = self.core.reserve(now, cost);
             return None;
         }
-        let order = self.queue.order(asking.priority, asking.arrived);
-        let id = self.enqueue(order, asking);
+        let asking = &self.bounded(asking);
+        let id = self.enqueue(asking);
         self.changed(now, wakes);
         Some(id)
     }
@@ -262,108 +189,66 @@ impl State {
         paced && !self.core.plan().settings.observe_only
     }
 
-    pub(crate) fn set_paused(&mut self, now: u64, paused: bool, wakes: &mut Wakes) {
-        self.paused = paused;
-        self.changed(now, wakes);
+    /// Swaps the quota, unless it is the one there is.
+    pub(crate) fn set_plan(&mut self, now: u64, plan: &Arc<Plan>, wakes: &mut Wakes) {
+        if !Arc::ptr_eq(self.core.plan(), plan) {
+            self.core.set_plan(now, Arc::clone(plan));
+            self.changed(now, wakes);
+        }
     }
 
-    /// Looks after the queue once something changed. The driver is woken only to look earlier than
-    /// it would.
+    /// Looks after those who wait once something changed.
     pub(crate) fn changed(&mut self, now: u64, wakes: &mut Wakes) {
-        let next = if self.queue.len() == 0 {
-            None
-        } else {
-            self.tick(now, wakes)
-        };
-        let Driving::Driver { armed, waker } = &mut self.driver else {
-            return;
-        };
-        match next {
-            Some(next) if next < *armed => {
-                *armed = next;
-                wakes.push(waker.take());
-            }
-            // With nobody left it is to end; if that is soon by itself, someone may come until then.
-            None if *armed > now.saturating_add(LINGER) => wakes.push(waker.take()),
-            _ => {}
+        if let Some(turns) = &mut self.turns {
+            turns.changed(&mut self.core, now, wakes);
         }
     }
 
     /// The driver was polled. Returns when it is to look again, or `None` when nobody is left to be
     /// looked after and it is to end.
     pub(crate) fn drive(&mut self, now: u64, by: &Waker, wakes: &mut Wakes) -> Option<u64> {
-        let next = self.tick(now, wakes);
-        self.driver = match next {
-            Some(next) => Driving::Driver {
-                armed: next,
-                waker: Some(by.clone()),
-            },
-            None => Driving::Nobody,
-        };
+        let turns = self.turns.as_mut()?;
+        let next = turns.drive(&mut self.core, now, by, wakes);
+        self.tidy();
         next
     }
 
     /// The driver is gone before its time, with its runtime. Another one is begun by whoever is
     /// polled next.
     pub(crate) fn abandon(&mut self, wakes: &mut Wakes) {
-        self.driver = Driving::Nobody;
-        self.queue.wake_all(wakes);
-    }
-
-    /// Offers the slot that is open, if one is, and says when to look again.
-    fn tick(&mut self, now: u64, wakes: &mut Wakes) -> Option<u64> {
-        loop {
-            if !self.offers.to.is_empty() && now >= self.offers.until {
-                for id in self.offers.to.drain(..) {
-                    self.queue.stall(id);
-                }
-                self.offers.width = self.offers.width.max(1).saturating_mul(2);
-            }
-            let cost = self.queue.head_cost()?;
-            let at = self.earliest(now, &cost);
-            // A wait for an answer in flight may be over at any moment.
-            let sure = if at == UNKNOWN { now } else { at };
-            if self.queue.hand_back(sure.max(now), wakes) {
-                continue;
-            }
-            let overdue = self.queue.first_overdue().unwrap_or(UNKNOWN);
-            if !self.offers.to.is_empty() {
-                return Some(self.offers.until.min(overdue));
-            }
-            if at > now {
-                return Some(at.min(overdue));
-            }
-            self.offer(now, wakes);
+        if let Some(turns) = &mut self.turns {
+            turns.abandon(wakes);
+            self.tidy();
         }
     }
 
-    /// Offers the open slot to the first in line.
-    fn offer(&mut self, now: u64, wakes: &mut Wakes) {
-        self.offers.until = now.saturating_add(GRACE);
-        for id in self.queue.first(self.offers.width.max(1)) {
-            if let Some(waiting) = self.queue.get_mut(id) {
-                wakes.push(waiting.waker.take());
-            }
-            self.offers.to.push(id);
+    fn enqueue(&mut self, asking: &Asking<'_>) -> usize {
+        let turns = self.turns.get_or_insert_default();
+        let order = turns.order(asking);
+        turns.enqueue(order, asking)
+    }
+
+    fn too_late(&mut self, now: u64, cost: &Cost) -> Admission {
+        let at = self.forecast(now, cost);
+        Admission::TooLate(at.map(|at| at.saturating_sub(now)))
+    }
+
+    /// What is asked for, with the longest wait there is.
+    fn bounded<'a>(&self, asking: &Asking<'a>) -> Asking<'a> {
+        let longest = self.core.plan().settings.max_wait;
+        let most = longest.map(|wait| asking.arrived.saturating_add(wait));
+        Asking {
+            start_by: match (asking.start_by, most) {
+                (Some(at), Some(most)) => Some(at.min(most)),
+                (at, most) => at.or(most),
+            },
+            ..*asking
         }
     }
 
-    fn earliest(&mut self, now: u64, cost: &Cost) -> u64 {
-        if self.paused {
-            return UNKNOWN;
+    fn tidy(&mut self) {
+        if self.turns.as_ref().is_some_and(|turns| turns.are_over()) {
+            self.turns = None;
         }
-        self.core.earliest(now, cost).unwrap_or(UNKNOWN)
-    }
-}
-
-impl Offers {
-    /// One was polled: whether a slot was offered to it.
-    fn withdraw(&mut self, id: usize) -> bool {
-        let Some(at) = self.to.iter().position(|to| *to == id) else {
-            return false;
-        };
-        self.to.swap_remove(at);
-        self.width = 1;
-        true
     }
 }

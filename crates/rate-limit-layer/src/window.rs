@@ -32,7 +32,7 @@ impl Window {
     pub(crate) fn new(now: u64, since: u32, bound: &Bound, cautious: bool) -> Self {
         let filling = if cautious { bound.filling() } else { 0 };
         Self {
-            log: Log::default(),
+            log: Log::new(),
             full_at: now.saturating_add(filling),
             held: 0,
             since,

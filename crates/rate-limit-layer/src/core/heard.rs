@@ -2,7 +2,9 @@
 
 use throttle_signal::{Kind, Wait};
 
-use super::{Core, Reservation, SECOND};
+use super::learned::Learned;
+use super::{Core, Reservation, SECOND, bounds};
+use crate::control::Guard;
 use crate::headers::Left;
 use crate::{Limit, num};
 
@@ -10,8 +12,10 @@ impl Core {
     /// An answer came that is not a refusal.
     pub(crate) fn answered(&mut self, now: u64, reservation: &Reservation) {
         let now = self.clock(now);
-        self.streak = 0;
-        self.room.answered();
+        if let Some(learned) = &mut self.learned {
+            learned.streak = 0;
+            learned.room.answered();
+        }
         self.learn(now, reservation.at, false);
     }
 
@@ -25,47 +29,55 @@ impl Core {
     ) -> bool {
         let now = self.clock(now);
         match kind {
-            Kind::RequestRate | Kind::TokenRate | Kind::Burst => {}
+            Kind::RequestRate | Kind::TokenRate | Kind::Burst => {
+                self.freeze(now, reservation, kind, wait);
+                true
+            }
             Kind::QuotaExhausted => {
                 if let Some(wait) = wait.known() {
-                    self.closed_until = self.closed_until.max(now.saturating_add(num::nanos(wait)));
+                    let until = now.saturating_add(num::nanos(wait));
+                    let closed = &mut self.learned().closed_until;
+                    *closed = until.max(*closed);
                 }
-                return false;
+                false
             }
             Kind::Concurrency => {
-                self.room.refused(self.in_flight);
-                return false;
+                let in_flight = self.in_flight;
+                self.learned().room.refused(in_flight);
+                false
             }
-            _ => return false,
+            _ => false,
         }
+    }
+
+    /// Holds back what was refused until the wait is over, and learns from it.
+    fn freeze(&mut self, now: u64, reservation: &Reservation, kind: Kind, wait: Wait) {
         let tokens = kind == Kind::TokenRate;
-        let unit = usize::from(tokens);
-        let until = match wait {
+        let slot = slot(self.plan.limits(), tokens);
+        let longest = self.plan.longest();
+        let learned = self.learned();
+        let frozen = learned.frozen[usize::from(tokens)];
+        let wait = match wait {
             Wait::Stated(wait) => num::nanos(wait),
             Wait::Typical(wait) if kind == Kind::Burst => num::nanos(wait),
             guess => {
                 // Those of one moment are one refusal: only what was sent since counts as another.
-                if reservation.at >= self.frozen[unit] {
-                    self.streak = self.streak.saturating_add(1);
+                if reservation.at >= frozen {
+                    learned.streak = learned.streak.saturating_add(1);
                 }
                 // A guess is where to begin. If it does not pass, a longer window is full.
-                let slot = self.slot(tokens);
-                let grown = slot << (2 * self.streak.saturating_sub(1)).min(20);
-                grown.min(
-                    guess
-                        .known()
-                        .map_or(SECOND, num::nanos)
-                        .max(self.plan.longest() / 4),
-                )
+                let grown = slot << (2 * learned.streak.saturating_sub(1)).min(20);
+                let typical = guess.known().map_or(SECOND, num::nanos);
+                grown.min(typical.max(longest / 4))
             }
         };
-        self.frozen[unit] = self.frozen[unit].max(now.saturating_add(until));
+        let until = frozen.max(now.saturating_add(wait));
+        learned.frozen[usize::from(tokens)] = until;
         if kind == Kind::Burst {
-            self.ramp.begin(self.frozen[unit]);
+            learned.ramp.begin(until);
         } else if self.counts(tokens) {
             self.learn(now, reservation.at, true);
         }
-        true
     }
 
     /// Takes note of what the upstream says is left. It may only lower what there is.
@@ -83,41 +95,49 @@ impl Core {
         else {
             return;
         };
-        if let (Some(window), Some(bound)) = (self.windows.get_mut(index), self.bounds.get(index)) {
+        let bound = bounds(&self.plan, self.learned.as_deref()).get(index);
+        if let (Some(window), Some(bound)) = (self.windows.get_mut(index), bound) {
             let until =
                 now.saturating_add(left.reset.map_or(bound.span, num::nanos).min(bound.span));
             window.raise(now, limit.most().saturating_sub(remaining), until, bound);
         }
     }
 
-    /// Time between two requests at the full rate: how long a refusal without a reason holds back.
-    fn slot(&self, tokens: bool) -> u64 {
-        let limits = self
-            .plan
-            .limits()
-            .iter()
-            .filter(|limit| limit.unit().is_tokens() == tokens);
-        let slots = limits.map(|limit| {
-            let parts = if tokens { 50 } else { limit.most() };
-            limit.nanos() / parts
-        });
-        slots
-            .max()
-            .unwrap_or(SECOND / 10)
-            .clamp(SECOND / 100, SECOND)
-    }
-
     fn learn(&mut self, now: u64, sent: u64, refused: bool) {
-        if !self.windows.is_empty()
-            && self.control.learn(
-                now,
-                sent,
-                refused,
-                self.plan.settings.guard,
-                self.plan.shortest(),
-            )
-        {
-            self.bounds = self.plan.bounds(&self.control);
+        if self.windows.is_empty() {
+            return;
+        }
+        let guard = self.plan.settings.guard;
+        let before = (self.control.notch(), self.scale());
+        let is_foreign = self.control.note(refused);
+        let is_down = |learned: &Learned| learned.scale.is_down();
+        if self.learned.as_deref().is_some_and(is_down) || is_foreign {
+            let scale = &mut self.learned().scale;
+            let was_down = scale.is_down();
+            scale.learn(now, sent, refused);
+            if !was_down && scale.is_down() && guard == Guard::Learned {
+                self.control.forgive();
+            }
+        } else if guard == Guard::Learned {
+            self.control.track(refused, self.plan.shortest());
+        }
+        if before != (self.control.notch(), self.scale()) {
+            self.rebound();
         }
     }
+}
+
+/// Time between two requests at the full rate: how long a refusal without a reason holds back.
+fn slot(limits: &[Limit], tokens: bool) -> u64 {
+    let limits = limits
+        .iter()
+        .filter(|limit| limit.unit().is_tokens() == tokens);
+    let slots = limits.map(|limit| {
+        let parts = if tokens { 50 } else { limit.most() };
+        limit.nanos() / parts
+    });
+    slots
+        .max()
+        .unwrap_or(SECOND / 10)
+        .clamp(SECOND / 100, SECOND)
 }

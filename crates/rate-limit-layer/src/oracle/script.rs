@@ -76,11 +76,13 @@ pub(super) fn quotas(bursts: bool) -> [Quota; 3] {
     ]
 }
 
-pub(super) fn plan(quota: Quota) -> Arc<Plan> {
-    let guard = Guard::Fixed(Duration::from_nanos(GUARD));
-    let settings = Settings {
-        guard,
+pub(super) fn settings() -> Arc<Settings> {
+    Arc::new(Settings {
+        guard: Guard::Fixed(Duration::from_nanos(GUARD)),
         ..Settings::default()
-    };
-    Arc::new(Plan::new(quota, Arc::new(settings)))
+    })
+}
+
+pub(super) fn plan(quota: Quota, settings: &Arc<Settings>) -> Arc<Plan> {
+    Arc::new(Plan::new(quota, Arc::clone(settings)))
 }

@@ -7,12 +7,14 @@
     reason = "a test fails by panicking"
 )]
 
+mod accounts;
 mod bodies;
 mod cancel;
 mod contract;
 mod handle;
 #[cfg(feature = "inbound")]
 mod inbound;
+mod memory;
 mod order;
 mod pacing;
 mod refusals;
