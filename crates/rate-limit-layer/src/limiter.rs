@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use throttle_signal::{AccountId, Headroom, RequestFacts};
+use throttle_signal::{AccountId, Fingerprint, Headroom, RequestFacts};
 use tokio::time::Instant;
 
 use crate::builder::LimiterBuilder;
@@ -199,6 +199,15 @@ impl Headroom for Limiter {
             Some(partition) => partition.earliest(now, &Measure::of_facts(facts)),
             // Nothing was ever sent there.
             None => (!self.shared.settings.is_paused()).then_some(now),
+        }
+    }
+
+    fn recall(&self, account: &AccountId, key: Option<&Fingerprint>, model: Option<&str>) {
+        for partition in self.shared.partitions.all() {
+            let is_named = model.is_none() || partition.model.as_deref() == model;
+            if partition.account.as_ref() == Some(account) && is_named {
+                partition.with(|state, now, wakes| state.recall(now, key, wakes));
+            }
         }
     }
 }

@@ -222,6 +222,7 @@ impl World {
                     start_by,
                     priority,
                     tenant: None,
+                    key: None,
                 };
                 self.ask(&asking, polled);
             }

@@ -173,6 +173,7 @@ impl Partition {
             start_by: facts.start_by().map(|at| self.clock.nanos(at)),
             priority: facts.priority(),
             tenant: facts.tenant(),
+            key: facts.key(),
         }
     }
 

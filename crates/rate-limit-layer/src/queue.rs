@@ -2,7 +2,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::task::Waker;
 
-use throttle_signal::{Priority, Tenant};
+use throttle_signal::{Fingerprint, Priority, Tenant};
 
 use crate::Cost;
 use crate::lines::{Lines, Order};
@@ -33,6 +33,7 @@ pub(crate) struct Waiting {
     pub(crate) cost: Cost,
     pub(crate) waker: Option<Waker>,
     pub(crate) standing: Standing,
+    key: Option<Fingerprint>,
     start_by: Option<u64>,
     line: usize,
     order: Order,
@@ -47,7 +48,7 @@ pub(crate) enum Standing {
     /// Was offered a slot, and did not come for it in time. Others do not wait for it.
     Stalled,
 
-    /// Cannot be sent in time.
+    /// Cannot be sent in time, or is not to be sent any more.
     HandedBack,
 }
 
@@ -73,6 +74,7 @@ impl Queue {
     pub(crate) fn push(
         &mut self,
         tenant: Option<&Tenant>,
+        key: Option<&Fingerprint>,
         order: Order,
         cost: Cost,
         start_by: Option<u64>,
@@ -82,6 +84,7 @@ impl Queue {
             cost,
             waker: None,
             standing: Standing::InLine,
+            key: key.cloned(),
             start_by,
             line,
             order,
@@ -188,17 +191,33 @@ impl Queue {
     /// whether there was one.
     pub(crate) fn hand_back(&mut self, at: u64, wakes: &mut Wakes) -> bool {
         let first = self.overdue.first().copied();
-        let Some((start_by, id)) = first.filter(|(start_by, _)| *start_by < at) else {
+        let Some((_, id)) = first.filter(|(start_by, _)| *start_by < at) else {
             return false;
         };
-        self.overdue.remove(&(start_by, id));
-        self.leave(id);
-        if let Some(waiting) = self.get_mut(id) {
-            waiting.start_by = None;
-            waiting.standing = Standing::HandedBack;
-            wakes.push(waiting.waker.take());
-        }
+        self.give_back(id, wakes);
         true
+    }
+
+    /// Hands back all who wait with this key, or all.
+    pub(crate) fn recall(&mut self, key: Option<&Fingerprint>, wakes: &mut Wakes) {
+        for id in 0..self.places.len() {
+            let waiting = self.places.get(id).and_then(Option::as_ref);
+            if waiting.is_some_and(|waiting| key.is_none() || waiting.key.as_ref() == key) {
+                self.give_back(id, wakes);
+            }
+        }
+    }
+
+    fn give_back(&mut self, id: usize, wakes: &mut Wakes) {
+        self.leave(id);
+        let Some(waiting) = self.get_mut(id) else {
+            return;
+        };
+        waiting.standing = Standing::HandedBack;
+        wakes.push(waiting.waker.take());
+        if let Some(start_by) = waiting.start_by.take() {
+            self.overdue.remove(&(start_by, id));
+        }
     }
 
     /// When the first of those who cannot wait for ever is to be looked at again.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use throttle_signal::{Kind, Priority, Tenant, Wait};
+use throttle_signal::{Fingerprint, Kind, Priority, Tenant, Wait};
 
 use crate::core::{Core, Reservation};
 use crate::plan::Plan;
@@ -46,6 +46,7 @@ pub(crate) struct Asking<'a> {
     pub(crate) start_by: Option<u64>,
     pub(crate) priority: Priority,
     pub(crate) tenant: Option<&'a Tenant>,
+    pub(crate) key: Option<&'a Fingerprint>,
 }
 
 impl State {
@@ -132,6 +133,14 @@ impl State {
         if let Some(turns) = &mut self.turns {
             turns.cancel(&mut self.core, now, id, wakes);
             self.tidy();
+        }
+    }
+
+    /// Those who wait with this key, or all, are not to be sent any more.
+    pub(crate) fn recall(&mut self, now: u64, key: Option<&Fingerprint>, wakes: &mut Wakes) {
+        if let Some(turns) = &mut self.turns {
+            turns.recall(key, wakes);
+            turns.changed(&mut self.core, now, wakes);
         }
     }
 

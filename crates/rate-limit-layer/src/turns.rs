@@ -1,5 +1,7 @@
 use std::task::Waker;
 
+use throttle_signal::Fingerprint;
+
 use crate::core::{Core, Reservation};
 use crate::lines::Order;
 use crate::queue::{Queue, Standing};
@@ -67,8 +69,9 @@ impl Turns {
 
     /// Has one wait, and returns its number.
     pub(crate) fn enqueue(&mut self, order: Order, asking: &Asking<'_>) -> usize {
+        let start_by = asking.start_by;
         self.queue
-            .push(asking.tenant, order, asking.cost, asking.start_by)
+            .push(asking.tenant, asking.key, order, asking.cost, start_by)
     }
 
     /// The place of a newcomer.
@@ -133,6 +136,11 @@ impl Turns {
         self.offers.withdraw(id);
         self.queue.remove(id);
         self.changed(core, now, wakes);
+    }
+
+    /// Hands back those who wait with this key, or all.
+    pub(crate) fn recall(&mut self, key: Option<&Fingerprint>, wakes: &mut Wakes) {
+        self.queue.recall(key, wakes);
     }
 
     /// Looks after the queue once something changed. The driver is woken only to look earlier than

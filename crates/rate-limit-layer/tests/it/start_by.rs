@@ -5,7 +5,10 @@ use std::time::Duration;
 use http::{Request, StatusCode};
 use rate_limit_layer::{Limiter, Quota, RateLimitLayer};
 use test_support::{Upstream, ok, throttled_for};
-use throttle_signal::{Classified, Deadline, Envelope, Kind, Origin, StartBy, Throttle, Wait};
+use throttle_signal::{
+    Classified, Deadline, Envelope, Fingerprint, Headroom, Kind, Origin, RequestFacts, StartBy,
+    Throttle, Wait,
+};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 
@@ -30,6 +33,33 @@ fn throttle(answered: Answered) -> Throttle {
     let response = answered.unwrap();
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
     Classified::throttle(response.extensions()).unwrap().clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_with_a_key_are_called_back_and_the_others_go() {
+    let upstream = Upstream::answering(|_| ok());
+    let limiter = limiter();
+    let service = service(&limiter, &upstream);
+    let with = |key: &str| {
+        let mut request = request();
+        let mut facts = RequestFacts::new(Instant::now());
+        facts.set_account(Some("a".into()), Some(Fingerprint::new(key)));
+        request.extensions_mut().insert(facts);
+        request
+    };
+    let requests = ["k1", "k1", "k2", "k1", "k2"].map(|key| send(&service, with(key)));
+    pass(1).await;
+    limiter.recall(&"b".into(), None, None);
+    limiter.recall(&"a".into(), None, Some("another model"));
+    limiter.recall(&"a".into(), Some(&Fingerprint::new("k1")), None);
+    let began = Instant::now();
+    let mut answers = Vec::new();
+    for request in requests {
+        answers.push(request.await.unwrap().unwrap().status().as_u16());
+    }
+    assert_eq!(answers, [200, 429, 200, 429, 200]);
+    assert!(began.elapsed() < ms(2100), "{:?}", began.elapsed());
+    assert_eq!(upstream.arrivals(), [0, 1000, 2000]);
 }
 
 #[tokio::test(start_paused = true)]
