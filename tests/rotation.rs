@@ -152,6 +152,47 @@ async fn exhausted_revoked_and_good_answer_a_thousand_of_a_thousand() {
     );
 }
 
+/// Sixty-four in flight at any time, most of them in the queues of the limiter, while one account in
+/// five seconds is refused at random and cools: the key of `a` is revoked, and sent no more once that
+/// was heard.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_with_a_revoked_key_after_its_first_answer() {
+    const REFUSING: Duration = Duration::from_millis(30);
+    for seed in 0..12 {
+        let names = &["a", "b", "c"][..2 + seed % 2];
+        let (pool, studio) = accounts(names, &Limits::per_minute(600).per_second(10));
+        let one_in = [0, 5, 20][seed % 3];
+        let studio = studio.refusing(REFUSING).moody(one_in, seed as u64);
+        let quota = Quota::new()
+            .requests_per_minute(600)
+            .requests_per_second(10);
+        let limiter = Limiter::builder().default_quota(quota).build();
+        let service = stack(&pool, &limiter, studio.upstream());
+
+        let revoked = studio.clone();
+        let revoking = async {
+            time::sleep(Duration::from_millis(3000 + 77 * seed as u64)).await;
+            revoked.revoke("sk-a");
+        };
+        let (answered, ()) = tokio::join!(send_all(&service, 300, 64), revoking);
+        assert_eq!(answered, 300, "seed {seed}");
+        let seen = studio.seen();
+        let of_a = || seen.iter().filter(|sent| sent.key == "sk-a");
+        let heard = of_a().find(|sent| sent.invalid).unwrap().at + REFUSING;
+        let after: Vec<_> = of_a().filter(|sent| sent.at > heard).collect();
+        assert_eq!(
+            after,
+            Vec::<&studio::Sent>::new(),
+            "seed {seed}: heard at {heard:?}"
+        );
+        // It was in use until then, and the others were in trouble after.
+        assert!(
+            of_a().filter(|sent| !sent.refused).count() > 1,
+            "seed {seed}"
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn requests_queued_on_one_account_move_when_it_freezes() {
     // What we believe of both accounts is the same; `a` is cut to a few requests a minute.

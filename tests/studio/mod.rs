@@ -28,16 +28,23 @@ struct Shared {
     partitions: HashMap<(&'static str, String), Partition>,
     overdue: Vec<&'static str>,
     latency: Duration,
+    /// How long a refusal takes.
+    refusing: Duration,
+    /// Of so many requests, one at random is refused for its rate; 0 for none.
+    one_in: u64,
+    dice: u64,
     seen: Vec<Sent>,
 }
 
 /// A request that arrived.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Sent {
     pub(crate) at: Duration,
     pub(crate) key: String,
     pub(crate) model: String,
     pub(crate) refused: bool,
+    /// Nobody has this key.
+    pub(crate) invalid: bool,
 }
 
 impl Studio {
@@ -48,6 +55,9 @@ impl Studio {
             partitions: HashMap::new(),
             overdue: Vec::new(),
             latency: Duration::from_millis(500),
+            refusing: Duration::ZERO,
+            one_in: 0,
+            dice: 0,
             seen: Vec::new(),
         };
         Self {
@@ -84,6 +94,26 @@ impl Studio {
         self
     }
 
+    /// How long a refusal takes to come.
+    pub(crate) fn refusing(self, latency: Duration) -> Self {
+        self.shared.lock().unwrap().refusing = latency;
+        self
+    }
+
+    /// Refuses one in so many for its rate, though it has room.
+    pub(crate) fn moody(self, one_in: u64, seed: u64) -> Self {
+        {
+            let mut shared = self.shared.lock().unwrap();
+            (shared.one_in, shared.dice) = (one_in, seed);
+        }
+        self
+    }
+
+    /// A key that is no good from now on.
+    pub(crate) fn revoke(&self, key: &str) {
+        self.shared.lock().unwrap().keys.remove(key);
+    }
+
     /// The service itself.
     pub(crate) fn upstream(&self) -> Upstream {
         let (shared, start) = (Arc::clone(&self.shared), self.start);
@@ -111,6 +141,7 @@ impl Shared {
             key,
             model,
             refused: outcome.is_err(),
+            invalid: outcome.is_err_and(|(status, _)| status == 401),
         });
         match outcome {
             Ok(()) => {
@@ -122,7 +153,7 @@ impl Shared {
             Err((status, code)) => {
                 let error =
                     json!({"error": {"message": code, "type": code, "param": null, "code": code}});
-                respond(status, &error).into()
+                Answer::from(respond(status, &error)).after(self.refusing)
             }
         }
     }
@@ -131,6 +162,12 @@ impl Shared {
         let account = *self.keys.get(key).ok_or((401, "invalid_api_key"))?;
         if self.overdue.contains(&account) {
             return Err((400, "Arrearage"));
+        }
+        // Steps of a linear congruential generator; its upper bits are random enough.
+        let step = self.dice.wrapping_mul(0x5851_F42D_4C95_7F2D);
+        self.dice = step.wrapping_add(0x1405_7B7E_F767_814F);
+        if self.one_in > 0 && (self.dice >> 33) % self.one_in == 0 {
+            return Err((429, "limit_requests"));
         }
         let place = (account, model.to_owned());
         let Some(limits) = self.limits.get(&place) else {

@@ -7,6 +7,10 @@ use tokio::time::Instant;
 /// may take another minute to be generated.
 pub(crate) const PROBE: Duration = Duration::from_secs(1);
 
+/// What somebody has to do something about is not over because a probe is slow: it may wait in the
+/// queue of a limiter. Not answered for this long, the next one goes, alone again.
+const NEXT_PROBE: Duration = Duration::from_secs(60);
+
 /// The ladder of guessed waits: the first up to a second, then doubling, up to a minute.
 const LADDER: Duration = Duration::from_secs(1);
 const LADDER_TOP: Duration = Duration::from_secs(60);
@@ -28,6 +32,8 @@ pub(crate) struct Bench {
     probe: Option<Instant>,
     // How many guesses in a row were too short.
     step: u32,
+    // Whether only an answer ends it.
+    open_ended: bool,
     over: bool,
 }
 
@@ -51,6 +57,8 @@ pub(crate) enum Length {
     Usually(Duration),
     /// Not known: the next step of the ladder.
     Guess,
+    /// Until somebody does something about it, which a probe after this long may find out.
+    OpenEnded(Duration),
 }
 
 impl Bench {
@@ -61,7 +69,16 @@ impl Bench {
             kind: Kind::RequestRate,
             probe: None,
             step: 0,
+            open_ended: false,
             over: true,
+        }
+    }
+
+    /// The same, as if no probe were under way.
+    pub(crate) fn without_probe(&self) -> Self {
+        Self {
+            probe: None,
+            ..self.clone()
         }
     }
 
@@ -76,10 +93,15 @@ impl Bench {
         if now < self.until {
             return Gate::Shut(self.until);
         }
+        let (alone, after) = if self.open_ended {
+            (NEXT_PROBE, Gate::Probe)
+        } else {
+            (PROBE, Gate::Open)
+        };
         match self.probe {
             None => Gate::Probe,
-            Some(sent) if now < sent + PROBE => Gate::Shut(sent + PROBE),
-            Some(_) => Gate::Open,
+            Some(sent) if now < sent + alone => Gate::Shut(sent + alone),
+            Some(_) => after,
         }
     }
 
@@ -92,9 +114,11 @@ impl Bench {
         probe
     }
 
-    /// Notes that the probe was given up unanswered: the next request is the probe.
-    pub(crate) fn give_up(&mut self) {
-        self.probe = None;
+    /// Notes that the probe sent at `sent` was given up unanswered: the next request is the probe.
+    pub(crate) fn give_up(&mut self, sent: Instant) {
+        if self.probe == Some(sent) {
+            self.probe = None;
+        }
     }
 
     /// Notes an answer to a request sent at `sent` that was not refused.
@@ -120,7 +144,7 @@ impl Bench {
         // What was sent before the end of the bench met the same limit and does not count again.
         let known = sent < self.until;
         let wait = match length {
-            Length::Exactly(wait) => wait,
+            Length::Exactly(wait) | Length::OpenEnded(wait) => wait,
             Length::Guess if known => return,
             Length::Guess => self.climb(LADDER, now).mul_f64(random),
             Length::Usually(usual) if known => usual,
@@ -130,6 +154,7 @@ impl Bench {
         if self.over || until > self.until {
             self.kind = kind;
             self.until = until;
+            self.open_ended = matches!(length, Length::OpenEnded(_));
         }
         if !known {
             self.probe = None;
@@ -216,7 +241,9 @@ mod tests {
         assert_eq!(bench.gate(at(start, 10.5)), Gate::Shut(due + PROBE));
         assert!(!bench.send(at(start, 10.5)));
 
-        bench.give_up();
+        bench.give_up(at(start, 9.0)); // of somebody else
+        assert_eq!(bench.gate(at(start, 10.5)), Gate::Shut(due + PROBE));
+        bench.give_up(due);
         assert_eq!(bench.gate(at(start, 10.5)), Gate::Probe);
         assert!(bench.send(at(start, 10.5)));
         bench.pass(at(start, 10.5));
@@ -229,6 +256,27 @@ mod tests {
         let mut bench = benched(start, 10);
         bench.send(at(start, 10.0));
         assert_eq!(bench.gate(at(start, 11.0)), Gate::Open);
+    }
+
+    #[test]
+    fn an_open_ended_bench_ends_with_an_answer_and_not_with_the_patience_of_its_probe() {
+        let start = Instant::now();
+        let mut bench = Bench::over(start);
+        bench.refuse(
+            Kind::Credential,
+            Length::OpenEnded(SECOND * 900),
+            start,
+            start,
+            1.0,
+        );
+        let due = at(start, 900.0);
+        assert!(bench.send(due));
+        assert_eq!(bench.gate(at(start, 905.0)), Gate::Shut(at(start, 960.0)));
+        // A minute later the next one goes, alone again.
+        assert!(bench.send(at(start, 960.0)));
+        assert!(!bench.send(at(start, 961.0)));
+        bench.pass(due);
+        assert_eq!(bench.gate(at(start, 961.0)), Gate::Open);
     }
 
     #[test]

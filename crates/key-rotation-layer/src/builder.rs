@@ -47,7 +47,8 @@ impl KeyPoolBuilder {
     /// Sets how often an account or key is tried again whose refusal does not say when it is over,
     /// such as a revoked key or a quota without a reset. 15 minutes if not set.
     ///
-    /// The last usable key is tried again sooner, within a minute.
+    /// One request goes at a time. The last key, when all others are out like this, is tried again
+    /// sooner, within a minute.
     pub fn probe_every(mut self, pause: Duration) -> Self {
         self.probe_every = pause;
         self

@@ -242,7 +242,8 @@ impl KeyPool {
         ))
     }
 
-    /// Whether, apart from a key of `account`, somebody could take such a request.
+    /// Whether, apart from a key of `account`, somebody can take such a request, or could if time
+    /// passed: less than until the next rare probe.
     pub(crate) fn has_other(
         &self,
         account: &AccountId,
@@ -259,10 +260,13 @@ impl KeyPool {
                 return false;
             }
             let state = member.lock();
-            matches!(
-                member.standing(&state, ask.model, &without, ask.now),
-                Standing::Usable { .. }
-            )
+            match member.standing(&state, ask.model, &without, ask.now) {
+                Standing::Usable { .. } => true,
+                Standing::Shut { until, kind } => {
+                    kind.passes_with_time() && until < ask.now + self.shared.probe_every
+                }
+                Standing::Asked | Standing::Off => false,
+            }
         })
     }
 }

@@ -127,7 +127,7 @@ where
 
 impl<S, B, R> Future for ResponseFuture<S, B, R>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
     B: Replay,
     R: Body<Data = Bytes>,
 {
@@ -187,15 +187,31 @@ where
                     else {
                         return Poll::Pending; // never: the state is left at once
                     };
-                    let request =
-                        lease.apply(Request::from_parts(again.parts.clone(), body), start_by);
-                    let sent = Sent {
-                        reading: this.round.settings.reader.begin(&request),
-                        lease: Some(lease),
-                    };
-                    State::Called {
-                        future: again.service.call(request),
-                        sent: Some(sent),
+                    let now = Instant::now();
+                    let place = (&again.parts.uri, &again.parts.headers);
+                    match this.round.renewed(lease, start_by, place, now) {
+                        Ok((lease, start_by)) => {
+                            let request = Request::from_parts(again.parts.clone(), body);
+                            let request = lease.apply(request, start_by);
+                            let reading = this.round.settings.reader.begin(&request);
+                            let future = again.service.call(request);
+                            this.round.called(&lease, now);
+                            let lease = Some(lease);
+                            State::Called {
+                                future,
+                                sent: Some(Sent { reading, lease }),
+                            }
+                        }
+                        Err(throttle) => {
+                            // Its key is out by now, and so is everyone else.
+                            again.service = again.service.clone(); // lets go of its readiness
+                            let envelope = &this.round.settings.envelope;
+                            let mut response = envelope.refuse(throttle, &again.parts.headers);
+                            this.round.close(Trail::of(response.extensions_mut()), None);
+                            State::Answered {
+                                response: Some(response),
+                            }
+                        }
                     }
                 }
                 StateProj::Answered { response } => {

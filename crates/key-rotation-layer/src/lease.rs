@@ -60,6 +60,16 @@ impl Lease {
         Request::from_parts(parts, body)
     }
 
+    /// Whether what it was taken from is out by now, as others found out meanwhile.
+    pub(crate) fn is_out(&self, now: Instant) -> bool {
+        self.member.is_out(self.key, &self.model, self.probes, now)
+    }
+
+    /// The same, if for longer than time alone mends. Costs next to nothing where nothing is out.
+    pub(crate) fn is_out_for_long(&self, now: Instant) -> bool {
+        self.member.has_lasting() && self.is_out(now)
+    }
+
     /// An answer came that is no refusal.
     pub(crate) fn pass(mut self) {
         self.passed = true;

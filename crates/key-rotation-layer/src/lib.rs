@@ -62,9 +62,13 @@
 //! * **Each account is asked at most once for one attempt**, and none after the request's
 //!   [`StartBy`](throttle_signal::StartBy) or [`Deadline`](throttle_signal::Deadline) has passed.
 //! * **Stated waits are kept, guesses are short.** A bench only grows. A wait nobody stated is drawn
-//!   from 0 to 1 s, doubling with each failure up to 60 s; what is open-ended, such as a revoked key, is
-//!   probed [every 15 minutes](KeyPoolBuilder::probe_every). The last usable key is never benched for
-//!   longer than a minute by a guess.
+//!   from 0 to 1 s, doubling with each failure up to 60 s.
+//! * **Nothing is sent on what is out for good once that is known.** What is open-ended, such as a revoked
+//!   key or an unpaid account, is probed [every 15 minutes](KeyPoolBuilder::probe_every) by one request;
+//!   [`replace`](KeyPool::replace) and [`reset`](KeyPool::reset) bring it back sooner. What was sent before
+//!   the first answer cannot be called back, but what waits in a limiter below is, and goes elsewhere.
+//! * **The last key is never benched for longer than a minute by a guess**: it is last when all others are
+//!   out for good, not when they cool.
 //! * **A bench ends with one probe.** Others follow when it was answered, or was not refused for a
 //!   second: refusals come fast, answers may take a minute.
 //! * **A poisonous request harms nobody.** Refused for good by two keys, with no wait and not for the

@@ -1,7 +1,8 @@
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use throttle_signal::{AccountId, Kind};
+use throttle_signal::{AccountId, Fingerprint, Kind};
 use tokio::time::Instant;
 
 use crate::InvalidPool;
@@ -20,6 +21,8 @@ pub(crate) struct Member {
     pub(crate) credential: Credential,
     pub(crate) hosts: Vec<Box<str>>,
     pub(crate) weight: u32,
+    // Whether some bench of it is open-ended. Looked at without the lock.
+    lasting: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -35,6 +38,8 @@ pub(crate) struct State {
     pub(crate) last_used: u64,
     // What it has served, divided by its weight, on the same count.
     pub(crate) served: u64,
+    // What took its place in the pool, which learns what requests still in flight hear.
+    successor: Weak<Member>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -79,6 +84,7 @@ impl Member {
             keys: vec![KeyState::default(); keys.len()],
             last_used: 0,
             served: 0,
+            successor: Weak::new(),
         };
         Ok(Self {
             id: account.id,
@@ -86,8 +92,59 @@ impl Member {
             credential: account.credential,
             hosts: account.hosts,
             weight: account.weight,
+            lasting: AtomicBool::new(false),
             state: Mutex::new(state),
         })
+    }
+
+    /// The member that takes the place of `old`, going on with what is known of the keys that stay.
+    pub(crate) fn succeeding(old: &Self, account: Account) -> Result<Arc<Self>, InvalidPool> {
+        let new = Arc::new(Self::new(account)?);
+        let mut before = old.lock();
+        let mut after = new.lock();
+        after.enabled = before.enabled;
+        let mut same_account = false;
+        for (key, state) in new.keys.iter().zip(&mut after.keys) {
+            let Some(place) = old.place(key.fingerprint()) else {
+                continue;
+            };
+            same_account = true;
+            let known = &before.keys[place];
+            state.proven = known.proven;
+            state.bench = known.bench.as_ref().map(Bench::without_probe);
+        }
+        if same_account {
+            let models = before.models.iter();
+            after.account = before.account.as_ref().map(Bench::without_probe);
+            after.models = models
+                .map(|(model, bench)| (Arc::clone(model), bench.without_probe()))
+                .collect();
+            after.paced.clone_from(&before.paced);
+            (after.last_used, after.served) = (before.last_used, before.served);
+            new.lasting
+                .store(old.lasting.load(Ordering::Acquire), Ordering::Release);
+        }
+        before.successor = Arc::downgrade(&new);
+        drop(after);
+        Ok(new)
+    }
+
+    /// Where a key is, if it is one of this account.
+    fn place(&self, key: &Fingerprint) -> Option<usize> {
+        self.keys
+            .iter()
+            .position(|known| known.fingerprint() == key)
+    }
+
+    /// Forgets why anything of it is out.
+    pub(crate) fn reset(&self) {
+        let mut state = self.lock();
+        state.account = None;
+        state.models.clear();
+        for key in &mut state.keys {
+            key.bench = None;
+        }
+        self.lasting.store(false, Ordering::Release);
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -192,7 +249,7 @@ impl Member {
         ] {
             match bench {
                 Some(bench) if passed => bench.pass(sent),
-                Some(bench) if probed => bench.give_up(),
+                Some(bench) if probed => bench.give_up(sent),
                 _ => {}
             }
         }
@@ -221,6 +278,33 @@ impl Member {
             now,
             refusal.random,
         );
+        if matches!(refusal.length, Length::OpenEnded(_)) {
+            self.lasting.store(true, Ordering::Release);
+        }
+        let successor = state.successor.upgrade();
+        drop(state);
+        if let Some(successor) = successor {
+            if let Some(key) = successor.place(self.keys[key].fingerprint()) {
+                successor.refuse(refusal, key, model, now);
+            }
+        }
+    }
+
+    /// Whether anything of it is out for longer than time alone mends.
+    pub(crate) fn has_lasting(&self) -> bool {
+        self.lasting.load(Ordering::Acquire)
+    }
+
+    /// Whether a key that was taken for a request is out by now. What the request itself probes does
+    /// not count.
+    pub(crate) fn is_out(&self, key: usize, model: &str, probes: Probes, now: Instant) -> bool {
+        let state = self.lock();
+        let shut = |bench: Option<&Bench>, probed: bool| {
+            !probed && bench.is_some_and(|bench| matches!(bench.gate(now), Gate::Shut(_)))
+        };
+        shut(state.account.as_ref(), probes.account)
+            || shut(state.models.get(model), probes.model)
+            || shut(state.keys[key].bench.as_ref(), probes.key)
     }
 }
 

@@ -98,8 +98,10 @@ impl KeyPool {
         })
     }
 
-    /// Puts an account in the place of the one of the same name. What was learned of the old one is
-    /// forgotten: this is how a key comes back that was revoked and renewed.
+    /// Puts an account in the place of the one of the same name.
+    ///
+    /// A key that stays is known as it was, and what requests in flight hear of it counts; a new one
+    /// starts afresh, and so does the account if none stays. What is disabled stays disabled.
     ///
     /// # Errors
     ///
@@ -109,9 +111,19 @@ impl KeyPool {
         self.edit(|members| {
             let place = members.iter_mut().find(|member| member.id == account.id);
             let place = place.ok_or_else(|| InvalidPool::Unknown(account.id.clone()))?;
-            *place = Arc::new(Member::new(account)?);
+            *place = Member::succeeding(place, account)?;
             Ok(())
         })
+    }
+
+    /// Forgets why an account, its models and keys are out: the bill is paid, the key unlocked.
+    ///
+    /// # Errors
+    ///
+    /// There is no account of this name.
+    pub fn reset(&self, account: &AccountId) -> Result<(), InvalidPool> {
+        self.member(account)?.reset();
+        Ok(())
     }
 
     /// Removes an account. The last one may go, too; requests are then refused until one is added.
@@ -149,11 +161,15 @@ impl KeyPool {
     }
 
     fn set_enabled(&self, account: &AccountId, enabled: bool) -> Result<(), InvalidPool> {
+        self.member(account)?.lock().enabled = enabled;
+        Ok(())
+    }
+
+    fn member(&self, account: &AccountId) -> Result<Arc<Member>, InvalidPool> {
         let members = self.members();
         let member = members.iter().find(|member| member.id == *account);
         let member = member.ok_or_else(|| InvalidPool::Unknown(account.clone()))?;
-        member.lock().enabled = enabled;
-        Ok(())
+        Ok(Arc::clone(member))
     }
 
     /// Whether a refused request could go with another key.

@@ -5,10 +5,11 @@ use throttle_signal::{Kind, Origin, RequestFacts, Scope, Throttle, Trail, Wait};
 use tokio::time::Instant;
 
 use crate::account::host;
+use crate::bench::Length;
 use crate::choose::{Ask, Choice, Outlook};
 use crate::layer::Settings;
 use crate::lease::Lease;
-use crate::sentence::{Next, Sentence, Term, open_term};
+use crate::sentence::{Next, Sentence, Target, Term, open_term};
 use crate::tried::Tried;
 
 /// How often a request changes its queue for a better one, at most, within one attempt.
@@ -109,6 +110,12 @@ impl Round {
         let account = lease.account().clone();
         let host = again.and_then(|(uri, headers)| host(uri, headers));
         if again.is_some() {
+            if !sent && lease.is_out(now) {
+                return match self.elsewhere(host, now) {
+                    Ok((lease, start_by)) => Move::On(lease, start_by),
+                    Err(throttle) => Move::Instead(throttle),
+                };
+            }
             if let Some(back) = self.handed_back(&sentence, sent, host, now) {
                 return back;
             }
@@ -173,11 +180,57 @@ impl Round {
         }
     }
 
+    /// Who takes a request whose key is out before it was sent: nobody has refused it. With nobody
+    /// left, the pool does.
+    fn elsewhere(
+        &mut self,
+        host: Option<&str>,
+        now: Instant,
+    ) -> Result<(Lease, Option<Instant>), Throttle> {
+        let mut ask = self.ask(host, now);
+        ask.before = self.facts.start_by();
+        match self.settings.pool.choose(&ask) {
+            Choice::Send(lease, start_by) => Ok((lease, self.hasten(start_by))),
+            Choice::Nobody(outlook) => Err(self.throttle(&outlook, now)),
+            Choice::Foreign => Err(self.throttle(&Outlook::default(), now)),
+        }
+    }
+
+    /// Looks again at the key that was taken for a further send, once the service below has room.
+    pub(crate) fn renewed(
+        &mut self,
+        lease: Lease,
+        start_by: Option<Instant>,
+        (uri, headers): (&Uri, &HeaderMap),
+        now: Instant,
+    ) -> Result<(Lease, Option<Instant>), Throttle> {
+        if lease.is_out(now) {
+            drop(lease);
+            self.elsewhere(host(uri, headers), now)
+        } else {
+            Ok((lease, start_by))
+        }
+    }
+
+    /// Calls a request back that was handed to the layers below just when others found its key out.
+    pub(crate) fn called(&self, lease: &Lease, now: Instant) {
+        if lease.is_out_for_long(now) {
+            if let Some(headroom) = &self.settings.headroom {
+                headroom.recall(lease.account(), Some(lease.key()), None);
+            }
+        }
+    }
+
     fn go_on(&mut self, lease: Lease, start_by: Option<Instant>) -> Move {
+        Move::On(lease, self.hasten(start_by))
+    }
+
+    /// Until when the next send may wait.
+    fn hasten(&mut self, start_by: Option<Instant>) -> Option<Instant> {
         // Enough of looking for the best: it waits where it is.
         let start_by = start_by.filter(|_| self.handed_back < MOST_HANDED_BACK);
         self.hurried = start_by.is_some();
-        Move::On(lease, start_by)
+        start_by
     }
 
     fn bench(
@@ -212,6 +265,17 @@ impl Round {
                 }
             };
             lease.refuse(target, throttle.kind(), length, fastrand::f64(), now);
+            if let (Length::OpenEnded(_), Some(headroom)) = (length, &self.settings.headroom) {
+                // Who waits below would be sent only to hear the same.
+                match (target, self.facts.model()) {
+                    (Target::Key, _) => headroom.recall(lease.account(), Some(lease.key()), None),
+                    (Target::Account, _) => headroom.recall(lease.account(), None, None),
+                    (Target::Model, Some(model)) => {
+                        headroom.recall(lease.account(), None, Some(model));
+                    }
+                    (Target::Model, None) => {}
+                }
+            }
         }
     }
 

@@ -126,7 +126,7 @@ pub(crate) fn open_term(probe_every: Duration, last_usable: bool) -> Length {
     if last_usable {
         Length::Guess
     } else {
-        Length::Exactly(probe_every)
+        Length::OpenEnded(probe_every)
     }
 }
 

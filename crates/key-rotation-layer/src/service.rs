@@ -87,11 +87,11 @@ where
                 let can_move = again.as_ref().is_some_and(Again::can_be_sent);
                 let start_by = round.hurry(start_by, can_move);
                 let request = lease.apply(request, start_by);
-                let sent = Sent {
-                    reading: self.settings.reader.begin(&request),
-                    lease: Some(lease),
-                };
-                ResponseFuture::called(self.inner.call(request), sent, round, again)
+                let reading = self.settings.reader.begin(&request);
+                let future = self.inner.call(request);
+                round.called(&lease, now);
+                let lease = Some(lease);
+                ResponseFuture::called(future, Sent { reading, lease }, round, again)
             }
             // Nothing of this pool: it goes as it came.
             Choice::Foreign => {

@@ -116,7 +116,7 @@ async fn a_paced_refusal_moves_to_an_account_that_is_free_earlier() {
 }
 
 /// As a limiter that hands back what cannot go in time.
-fn handed_back() -> Response<Body> {
+pub(crate) fn handed_back() -> Response<Body> {
     let local: Response<replay_body::PeekBody<Body>> =
         Envelope::new().refuse(rate(Wait::Stated(5 * SECOND)), &http::HeaderMap::new());
     local.map(|_| Body::default())

@@ -8,6 +8,7 @@ mod headroom;
 mod key;
 mod pool;
 mod refusal;
+mod revoked;
 mod rotation;
 mod strategy;
 mod upstream;
