@@ -98,6 +98,15 @@ impl<'a> Evidence<'a> {
         }
     }
 
+    /// Takes a code. Some put a sentence in its place, which is then heard as one, too, but says less
+    /// than any message.
+    fn reason(&mut self, code: Cow<'a, str>) {
+        if code.contains(' ') && self.texts.len() < TEXTS {
+            self.texts.insert(0, code.clone());
+        }
+        self.code(code);
+    }
+
     pub(crate) fn wait(&mut self, rank: u8, when: Option<When>) {
         if let Some(when) = when {
             self.waits.push((rank, when));
@@ -114,7 +123,7 @@ impl<'a> Evidence<'a> {
     /// Takes a string that stands under such a key.
     pub(crate) fn string(&mut self, key: Key, text: Cow<'a, str>) {
         match key {
-            Key::Code if text.len() <= SHORT => self.code(text),
+            Key::Code if text.len() <= SHORT => self.reason(text),
             Key::Code | Key::Text => self.text(text),
             Key::Error => {
                 self.error |= !text.is_empty();

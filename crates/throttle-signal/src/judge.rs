@@ -83,6 +83,8 @@ pub(crate) fn judge(profile: &Profile, case: Case<'_>) -> Option<(Throttle, bool
     let (mut kind, scope) = rule.verdict?;
     if rule.unsure {
         kind = exhausted.kind.or(figures.over()).unwrap_or(kind);
+    } else if kind.is_rate() {
+        kind = figures.over().unwrap_or(kind);
     }
 
     let mut retry = rule

@@ -22,6 +22,8 @@ enum Says {
     Requested,
     // What is and what may be, behind the name of the dimension.
     Ratio,
+    // What is, and behind the next colon what may be, of this dimension.
+    Actual(Kind),
 }
 
 const fn marker(stem: &'static str, says: Says) -> Marker {
@@ -29,7 +31,7 @@ const fn marker(stem: &'static str, says: Says) -> Marker {
 }
 
 /// Found in the same pass as the stems of the rules.
-pub(crate) static MARKERS: [Marker; 30] = [
+pub(crate) static MARKERS: [Marker; 33] = [
     marker("again in", Says::Wait),
     marker("again after", Says::Wait),
     marker("retry in", Says::Wait),
@@ -60,6 +62,12 @@ pub(crate) static MARKERS: [Marker; 30] = [
     marker("limit", Says::Limit),
     marker("requested", Says::Requested),
     marker("(actual/limit): ", Says::Ratio),
+    marker("current rpm: ", Says::Actual(Kind::RequestRate)),
+    marker("current tpm: ", Says::Actual(Kind::TokenRate)),
+    marker(
+        "current max_parallel_requests: ",
+        Says::Actual(Kind::Concurrency),
+    ),
 ];
 
 /// What the messages of a body state in figures.
@@ -89,6 +97,10 @@ impl Figures {
                 Says::Requested if figures.requested.is_none() => figures.requested = figure(after),
                 Says::Limit | Says::Requested => {}
                 Says::Ratio => figures.over = figures.over.or(over(before, after)),
+                Says::Actual(kind) if figures.over.is_none() => {
+                    figures.over = Some(kind).filter(|_| is_over(after));
+                }
+                Says::Actual(_) => {}
                 Says::Wait | Says::At | Says::Before(_) if figures.when.is_some() => {}
                 Says::Wait => figures.when = wait_after(after),
                 Says::At => {
@@ -135,6 +147,12 @@ fn over(before: &str, after: &str) -> Option<Kind> {
     } else {
         Kind::RequestRate
     })
+}
+
+/// Whether the first number is above that behind the next colon: `12, limit: 5`.
+fn is_over(after: &str) -> bool {
+    let limit = after.split_once(": ").and_then(|(_, limit)| number(limit));
+    matches!((number(after), limit), (Some((actual, _)), Some((limit, _))) if actual > limit)
 }
 
 fn wait_after(text: &str) -> Option<When> {

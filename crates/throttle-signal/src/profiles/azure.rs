@@ -25,6 +25,9 @@ const RULES: &[Rule] = &[
         "bandwidth quota",
     ]),
     exhausted("out of quota", Scope::Account).code(&["insufficient_quota", "InsufficientQuota"]),
+    overloaded("high demand", Scope::Server)
+        .status(SLOWED)
+        .text(&["high demand", "peak load"]),
     // A full deployment is the customer's own, but says nothing about his rate.
     overloaded("provisioned deployment is full", Scope::Model)
         .status(SLOWED)
@@ -44,9 +47,9 @@ const RULES: &[Rule] = &[
     concurrency("in flight", Scope::Model)
         .status(SLOWED)
         .text(&["concurren"]),
-    overloaded("high demand", Scope::Server)
+    overloaded("capacity", Scope::Server)
         .status(SLOWED)
-        .text(&["high demand", "overloaded", "capacity", "peak load"]),
+        .text(&["overloaded", "capacity"]),
     tokens("unsaid", Scope::Model)
         .status(SLOWED)
         .text(&["exceeded rate limit", "exceeded the rate limit"])

@@ -37,6 +37,9 @@ const SHARED_POOL: &[Rule] = &[
 ];
 
 const RULES: &[Rule] = &[
+    overloaded("shared pool", Scope::Server)
+        .status(&[429])
+        .text(&["generative-ai/docs/error-code-429"]),
     exhausted("credits", Scope::Account).code(&["INSUFFICIENT_G1_CREDITS*", "*CREDITS_BALANCE"]),
     exhausted("prepaid", Scope::Account).status(SLOWED).text(&[
         "prepayment credits",

@@ -15,12 +15,15 @@ use crate::{Rule, Scope};
 pub(crate) const TABLE: Table = Table {
     name: "model-studio",
     hosts: &["aliyuncs.com", "alibabacloud.com", "qwencloud.com"],
-    rules: &[RULES],
+    rules: &[PLAN, CODED, RULES],
     in_success: true,
 };
 
 /// The codes mean the same on any host, so a stranger that sends them is read alike.
 pub(crate) const CODED: &[Rule] = &[
+    exhausted("store of voices", Scope::Account)
+        .code(&["Throttling.AllocationQuota"])
+        .text(&["storage limit"]),
     exhausted("free tier only", Scope::Model).code(&["*FreeTierOnly*"]),
     exhausted("bill overdue", Scope::Account).code(&["Arrearage", "*BillOverdue"]),
     credential("not purchased", Scope::Account).code(&["CommodityNotPurchased", "*.Unpurchased"]),
@@ -31,14 +34,18 @@ pub(crate) const CODED: &[Rule] = &[
         .code(&[
             "Throttling.RateQuota",
             "Throttling.RateLimit",
+            "LimitRequests",
             "limit_requests",
         ])
         .typical(SECOND),
     concurrency("concurrency code", Scope::Model)
         .code(&["Throttling.Concurrency*", "limit_concurrency"])
         .typical(SECOND),
-    overloaded("overload code", Scope::Server)
-        .code(&["Throttling.ServiceOverloaded", "ModelServingError"]),
+    overloaded("overload code", Scope::Server).code(&[
+        "Throttling.ServiceOverloaded",
+        "ModelServingError",
+        "ModelUnavailable",
+    ]),
     overloaded("batch capacity", Scope::Server)
         .code(&["Throttling*", "insufficient_quota"])
         .text(&["system capacity", "batch requests are being throttled"]),
@@ -57,8 +64,8 @@ pub(crate) const CODED: &[Rule] = &[
         .typical(SECOND),
 ];
 
-const RULES: &[Rule] = &[
-    // The Coding Plan says which window by the first word alone, whatever the code.
+// The Coding Plan says which window by the first word alone, whatever the code.
+const PLAN: &[Rule] = &[
     concurrency("plan concurrency", Scope::Account)
         .text(&["concurrency allocated quota"])
         .typical(SECOND),
@@ -72,20 +79,9 @@ const RULES: &[Rule] = &[
     tokens("plan usage", Scope::Account)
         .text(&["usage allocated quota"])
         .typical(Duration::from_secs(3600)),
-    // Codes, by what else is said where one has several meanings.
-    CODED[0],
-    CODED[1],
-    CODED[2],
-    CODED[3],
-    CODED[4],
-    CODED[5],
-    CODED[6],
-    CODED[7],
-    CODED[8],
-    CODED[9],
-    CODED[10],
-    CODED[11],
-    CODED[12],
+];
+
+const RULES: &[Rule] = &[
     exhausted("budget", Scope::Account).code(&["*BudgetLimit*", "*.Budget*"]),
     // OpenAI's words for "out of money"; here a limit by the minute or second.
     tokens("insufficient_quota", Scope::Model)
@@ -95,12 +91,22 @@ const RULES: &[Rule] = &[
     rate("route", Scope::Server)
         .code(&["Throttling"])
         .text(&["in route"]),
+    concurrency("jobs running", Scope::Account)
+        .code(&["Throttling"])
+        .text(&["job in running, please retry"]),
+    exhausted("jobs allowed", Scope::Account)
+        .code(&["Throttling"])
+        .text(&["allowed per user"]),
     rate("user throttling", Scope::Account)
         .code(&["Throttling.User", "Throttling.Api"])
         .typical(SECOND),
     credential("model access", Scope::Model).code(&["Model.AccessDenied", "model_access_denied"]),
-    credential("workspace access", Scope::Account)
-        .code(&["Workspace.AccessDenied", "AccessDenied"]),
+    credential("workspace access", Scope::Account).code(&[
+        "*.AccessDenied",
+        "AccessDenied",
+        "access_denied",
+        "NOT AUTHORIZED",
+    ]),
     credential("key", Scope::Key).code(&["InvalidApiKey", "invalid_api_key", "APIKey*"]),
     // Words, for codes to come.
     exhausted("free quota", Scope::Model)
@@ -113,18 +119,20 @@ const RULES: &[Rule] = &[
         "欠费",
     ]),
     burst("growth", Scope::Model)
-        .status(REFUSED)
+        .status(SLOWED)
         .text(&["rate increased too quickly", "scale requests more smoothly"])
         .typical(BURST),
-    overloaded("capacity", Scope::Server)
-        .status(REFUSED)
-        .text(&["system capacity", "overload", "服务繁忙"]),
+    overloaded("capacity", Scope::Server).status(SLOWED).text(&[
+        "system capacity",
+        "overload",
+        "服务繁忙",
+    ]),
     concurrency("in flight", Scope::Model)
-        .status(REFUSED)
+        .status(SLOWED)
         .text(&["concurren", "并发"])
         .typical(SECOND),
     rate("requests", Scope::Model)
-        .status(REFUSED)
+        .status(&[429])
         .text(&[
             "requests rate limit",
             "request limit",
@@ -136,7 +144,7 @@ const RULES: &[Rule] = &[
         ])
         .typical(SECOND),
     tokens("tokens", Scope::Model)
-        .status(REFUSED)
+        .status(&[429])
         .text(&[
             "allocated quota exceeded",
             "current quota",
@@ -150,7 +158,11 @@ const RULES: &[Rule] = &[
         .typical(SECOND),
 ];
 
-const REFUSED: &[u16] = &[400, 403, 429, 500, 503];
+/// Statuses under which words about money are believed.
+const REFUSED: &[u16] = &[400, 402, 403, 429];
+
+/// Statuses under which words about limits are. Under 400 they are about parameters.
+const SLOWED: &[u16] = &[429, 500, 503];
 
 const BURST: Duration = Duration::from_secs(10);
 

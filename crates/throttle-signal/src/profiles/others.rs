@@ -143,6 +143,13 @@ const TOGETHER: &[Rule] = &[
         "dynamic_request_limited",
         "request_rate_limit",
     ]),
+    // Also the type of what is none.
+    tokens("tokens", Scope::Model)
+        .status(SLOWED)
+        .text(&["token rate limiting"]),
+    rate("requests", Scope::Account)
+        .status(SLOWED)
+        .text(&["request rate limiting"]),
     exhausted("credit", Scope::Account).code(&["credit_limit"]),
     overloaded("overloaded", Scope::Server)
         .status(SLOWED)
@@ -226,7 +233,7 @@ const HUGGINGFACE: &[Rule] = &[
 const CLOUDFLARE: &[Rule] = &[
     exhausted("a day's allocation", Scope::Account).code(&["3036", "4006"]),
     overloaded("capacity", Scope::Model).code(&["3040"]),
-    rate("requests", Scope::Account).code(&["971", "10429", "2023"]),
+    rate("requests", Scope::Account).code(&["971", "10429", "2003", "2023"]),
     credential("key", Scope::Key)
         .status(&[400, 401, 403])
         .code(&["10000", "9109", "6003"]),
@@ -234,6 +241,13 @@ const CLOUDFLARE: &[Rule] = &[
 
 const FIREWORKS: &[Rule] = &[
     exhausted("suspended", Scope::Account).status(&[412]),
+    overloaded("no first token", Scope::Model)
+        .status(SLOWED)
+        .text(&["before the given deadline"]),
+    // The limits of an account, not a plan's window; "dedicated capacity" is for sale.
+    rate("usage limits", Scope::Account)
+        .status(SLOWED)
+        .text(&["exceeded your usage limits"]),
     overloaded("overloaded", Scope::Model)
         .status(SLOWED)
         .text(&["overload", "capacity"]),

@@ -16,12 +16,43 @@ pub(crate) const TABLE: Table = Table {
     in_success: false,
 };
 
-pub(crate) const RULES: &[&[Rule]] = &[CODES, model_studio::CODED, WORDS, STATUS];
+pub(crate) const RULES: &[&[Rule]] = &[BORROWED, CODES, model_studio::CODED, WORDS, VAGUE, STATUS];
 
 /// Statuses under which words about rates are believed.
 const SLOWED: &[u16] = &[403, 413, 429, 498, 503, 529];
 
+/// Statuses of a server without room.
+const BUSY: &[u16] = &[429, 498, 500, 502, 503, 504, 524, 529];
+
+/// Gateways borrow codes for what is their own, and say in words what they mean.
+const BORROWED: &[Rule] = &[
+    overloaded("somebody else's", Scope::Model)
+        .status(SLOWED)
+        .text(&[
+            "rate-limited upstream",
+            "rate limited upstream",
+            "no deployments available",
+            "no available channel",
+            "无可用渠道",
+            "负载已饱和",
+        ]),
+    rate("one of a gateway's limits", Scope::Unknown)
+        .status(SLOWED)
+        .text(&["crossed tpm / rpm"])
+        .unsure(),
+    rate("requests, whatever the code", Scope::Unknown)
+        .status(SLOWED)
+        .code(&["credit_limit"])
+        .text(&["rate limit"])
+        .unsure(),
+];
+
 const CODES: &[Rule] = &[
+    harmless("message size").text(&[
+        "message larger than max",
+        "message exceeds maximum size",
+        "decoded message length too large",
+    ]),
     harmless("size").status(&[400, 403, 413, 422]).code(&[
         "context_length_exceeded",
         "request_too_large",
@@ -61,7 +92,7 @@ const CODES: &[Rule] = &[
             "permission_error",
             "PERMISSION_DENIED",
             "permission_denied",
-            "AccessDenied*",
+            "*AccessDenied*",
             "access_denied",
             "SERVICE_DISABLED",
             "account_deactivated",
@@ -71,6 +102,14 @@ const CODES: &[Rule] = &[
         .text(&["platform.openai.com/docs/guides/error-codes"]),
     exhausted("money code", Scope::Account).code(&[
         "insufficient_user_quota",
+        "exceeded_current_quota*",
+        "usage_not_included",
+        "CreditsError",
+        "credit_balance_*",
+        "*_NOT_ENOUGH_BALANCE",
+        "NOT_ENOUGH_BALANCE",
+        "*_REQUEST_COUNT",
+        "UsageCapExceeded",
         "insufficient_balance*",
         "insufficient_credit*",
         "insufficient_funds",
@@ -117,34 +156,63 @@ const CODES: &[Rule] = &[
         "SlowDown",
         "*#abnormal-usage-detected",
     ]),
-    overloaded("overload code", Scope::Server).code(&[
-        "overloaded_error",
-        "*overloaded*",
-        "server_busy",
-        "server_is_busy",
-        "capacity_exceeded",
-        "*capacity_exhausted",
-        "*#temporary-reduced-capacity",
-        "service_unavailable",
-        "service_unavailable_error",
-        "ServiceUnavailable*",
-        "ModelNotReadyException",
+    overloaded("overload code", Scope::Server)
+        .status(BUSY)
+        .code(&[
+            "overloaded_error",
+            "*overloaded*",
+            "server_busy",
+            "server_is_busy",
+            "es_rejected_execution_exception",
+            "circuit_breaking_exception",
+            "capacity_exceeded",
+            "*capacity_exhausted",
+            "*#temporary-reduced-capacity",
+            "service_unavailable",
+            "service_unavailable_error",
+            "ServiceUnavailable*",
+            "ModelNotReadyException",
+        ]),
+    concurrency("concurrency code", Scope::Unknown)
+        .status(SLOWED)
+        .code(&["*concurren*", "lock_timeout"]),
+];
+
+/// Codes that say no more than a 429 does, so that words are heard first. Some come with a 400.
+const VAGUE: &[Rule] = &[
+    tokens("token code", Scope::Unknown).status(SLOWED).code(&[
+        "tokens",
+        "input_tokens",
+        "output_tokens",
+        "too_many_tokens*",
     ]),
     rate("rate code", Scope::Unknown)
         .code(&[
+            "RATE_LIMIT",
             "RATE_LIMITED",
+            "rate_limit_error",
+            "rate_limit_exceeded",
+            "RateLimitExceeded",
+            "RateLimitReached",
             "THROTTLED",
+            "Throttling",
+            "ThrottlingException",
+            "ThrottledException",
+            "RequestThrottled*",
+            "RequestLimitExceeded",
+            "TooManyRequestsException",
+            "ProvisionedThroughputExceededException",
             "ratelimited",
+            "rate_limited",
+            "too_many_requests",
             "too_many_requests_error",
+            "toomanyrequests",
         ])
         .unsure(),
-    concurrency("concurrency code", Scope::Unknown)
-        .status(SLOWED)
-        .code(&["*concurren*"]),
 ];
 
 const STATUS: &[Rule] = &[
-    rate("429", Scope::Unknown).status(&[429]).unsure(),
+    rate("429", Scope::Unknown).status(&[420, 429]).unsure(),
     overloaded("503", Scope::Server).status(&[498, 503, 524, 529]),
     exhausted("402", Scope::Account).status(&[402]),
     credential("401", Scope::Key).status(&[401]),

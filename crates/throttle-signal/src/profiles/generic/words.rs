@@ -7,7 +7,7 @@ use super::SLOWED;
 use crate::{Rule, Scope};
 
 /// Statuses under which words about money are believed.
-const BROKE: &[u16] = &[400, 402, 403, 412, 429, 500, 503];
+const BROKE: &[u16] = &[400, 401, 402, 403, 412, 429, 500, 503];
 
 /// Statuses under which words about keys are believed.
 const DENIED: &[u16] = &[400, 401, 403];
@@ -35,6 +35,7 @@ pub(super) const WORDS: &[Rule] = &[
         "insufficient account balance",
         "insufficient credit",
         "insufficient funds",
+        "insufficient account funds",
         "balance is insufficient",
         "balance insufficient",
         "balance is too low",
@@ -67,8 +68,9 @@ pub(super) const WORDS: &[Rule] = &[
         "余额不足",
         "余额已",
         "欠费",
-        "额度已用尽",
-        "额度已用完",
+        "已用尽",
+        "已用完",
+        "已耗尽",
         "额度不足",
         "credits are depleted",
         "run out of",
@@ -87,8 +89,17 @@ pub(super) const WORDS: &[Rule] = &[
             "monthly quota",
             "monthly limit",
             "monthly included",
+            "monthly usage",
+            "monthly request",
+            "monthly token",
+            "monthly spend",
             "weekly limit",
             "weekly usage",
+            "weekly quota",
+            "daily free",
+            "quota exhausted",
+            "quota has been exhausted",
+            "quota is exhausted",
             "5-hour",
             "5 hour",
             "call volume quota",
@@ -117,7 +128,11 @@ pub(super) const WORDS: &[Rule] = &[
             "/month",
             "per week",
             "/ week",
+            "this month",
             "本月",
+            "每月",
+            "本周",
+            "每周",
         ]),
     burst("growth", Scope::Unknown).status(SLOWED).text(&[
         "increased too quickly",
@@ -126,18 +141,17 @@ pub(super) const WORDS: &[Rule] = &[
         "request burst",
         "acceleration limit",
         "increase your usage gradually",
+        "usage increase rate",
+        "more gradually",
         "secondary rate limit",
         "slow down your rate of growth",
     ]),
-    overloaded("somebody else's", Scope::Model)
-        .status(SLOWED)
+    overloaded("shared pool", Scope::Server)
+        .status(&[429])
         .text(&[
-            "rate-limited upstream",
-            "rate limited upstream",
-            "no deployments available",
-            "no available channel",
-            "无可用渠道",
-            "负载已饱和",
+            "generative-ai/docs/error-code-429",
+            "resource exhausted. please try again later",
+            "resource exhausted, please try again later",
         ]),
     overloaded("busy", Scope::Server)
         .status(&[400, 429, 498, 500, 502, 503, 504, 529])
@@ -152,7 +166,11 @@ pub(super) const WORDS: &[Rule] = &[
             "too busy",
             "is busy",
             "busy now",
+            "busy, ",
             "high demand",
+            "peak load",
+            "before the given deadline",
+            "unusually high",
             "high load",
             "heavy load",
             "high traffic",
@@ -178,6 +196,13 @@ pub(super) const WORDS: &[Rule] = &[
         "tokens limit",
         "token quota",
         "token usage",
+        "token_count",
+        "tokens_per",
+        "minutetokens",
+        "number of tokens",
+        "limit reached for tokens",
+        "allocated quota exceeded",
+        "the provisioned throughput",
         "too many tokens",
         "input tokens",
         "output tokens",
@@ -191,6 +216,7 @@ pub(super) const WORDS: &[Rule] = &[
         .status(SLOWED)
         .text(&[
             "requests per",
+            "requests_per",
             "request per",
             "requests/min",
             "calls per",
@@ -207,6 +233,8 @@ pub(super) const WORDS: &[Rule] = &[
             "too fast",
             "too frequent",
             "throttl",
+            "请求数",
+            "次数",
             "rpm",
             "rps",
             "qps",
