@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use throttle_signal::{Throttle, Wait};
+use throttle_signal::{Kind, Throttle, Wait};
 
 use crate::random::fraction;
 use crate::{Attempt, Decision, Policy};
@@ -14,7 +14,7 @@ use crate::{Attempt, Decision, Policy};
 ///   that callers refused together do not come back together. From the third refusal on a growing
 ///   part comes on top, since some servers state a constant.
 /// * A typical wait starts where it is and doubles with each refusal.
-/// * With neither, the delay is a random part of one that doubles from
+/// * With neither, and for too many requests at once, the delay is a random part of one that doubles from
 ///   [`initial_delay`](Self::initial_delay) up to [`max_guess`](Self::max_guess).
 /// * A wait longer than [`max_delay`](Self::max_delay) is not waited for: the refusal is handed back at
 ///   once. Coming back sooner than told earns another refusal, and coming back that late is the
@@ -138,6 +138,8 @@ impl Backoff {
                 let extra = self.part(spread).saturating_add(more).min(room);
                 (wait.saturating_add(extra), "as stated")
             }
+            // Room comes when any request ends, soon and at no known time.
+            _ if throttle.kind() == Kind::Concurrency => (self.backoff(number), "by backoff"),
             Wait::Typical(wait) => {
                 let grown = wait
                     .saturating_mul(doubled(number))
@@ -203,7 +205,6 @@ impl Default for Backoff {
 mod tests {
     use http::StatusCode;
     use proptest::prelude::*;
-    use throttle_signal::Kind;
 
     use super::*;
 
@@ -246,6 +247,19 @@ mod tests {
             let decision = decide(policy, number, &throttle(Wait::Typical(secs(1))));
             let expected = Decision::retry(secs(seconds), "as such limits usually take");
             assert_eq!(decision, expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn too_many_at_once_back_off_unless_a_wait_is_stated() {
+        let refused = Throttle::new(Kind::Concurrency);
+        let typical = refused.clone().with_wait(Wait::Typical(secs(3)));
+        let stated = refused.with_wait(Wait::Stated(secs(3)));
+        for (refused, expected) in [
+            (typical, Decision::retry(secs(1), "by backoff")),
+            (stated, Decision::retry(secs(3), "as stated")),
+        ] {
+            assert_eq!(decide(POLICY, 1, &refused), expected);
         }
     }
 
