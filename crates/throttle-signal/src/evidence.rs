@@ -167,11 +167,8 @@ impl<'a> Evidence<'a> {
             }
             bracketed(text, &mut inside);
             quoted(text, &mut inside);
-            let Some(at) = text
-                .find("{\"")
-                .or_else(|| text.find("{\n"))
-                .or_else(|| text.find("{ "))
-            else {
+            let starts = ["{\"", "{\n", "{\r", "{ "];
+            let Some(at) = starts.iter().filter_map(|start| text.find(start)).min() else {
                 continue;
             };
             if depth == 0 {

@@ -95,12 +95,11 @@ impl Figures {
             match marker.says {
                 Says::Limit if figures.limit.is_none() => figures.limit = figure(after),
                 Says::Requested if figures.requested.is_none() => figures.requested = figure(after),
-                Says::Limit | Says::Requested => {}
                 Says::Ratio => figures.over = figures.over.or(over(before, after)),
                 Says::Actual(kind) if figures.over.is_none() => {
                     figures.over = Some(kind).filter(|_| is_over(after));
                 }
-                Says::Actual(_) => {}
+                Says::Limit | Says::Requested | Says::Actual(_) => {}
                 Says::Wait | Says::At | Says::Before(_) if figures.when.is_some() => {}
                 Says::Wait => figures.when = wait_after(after),
                 Says::At => {

@@ -132,6 +132,12 @@ const CODES: &[Rule] = &[
         "pre_consume_token_quota_failed",
         "Arrears",
     ]),
+    // Under a 429 it may be any quota.
+    exhausted("quota code", Scope::Account)
+        .status(&[401, 402, 403])
+        .code(&["quota_exceeded"]),
+    exhausted("free usage code", Scope::Account)
+        .code(&["free_usage_*", "EXCEED_TOKEN_QUOTA_LIMIT"]),
     // Codes that no two providers use for two things.
     exhausted("a day's quota id", Scope::Model)
         .status(SLOWED)
@@ -162,7 +168,8 @@ const CODES: &[Rule] = &[
             "overloaded_error",
             "*overloaded*",
             "server_busy",
-            "server_is_busy",
+            "*_is_busy",
+            "*_busy",
             "es_rejected_execution_exception",
             "circuit_breaking_exception",
             "capacity_exceeded",

@@ -3,7 +3,7 @@
 use super::super::short::{
     SOON, burst, concurrency, credential, exhausted, overloaded, rate, tokens,
 };
-use super::SLOWED;
+use super::{BUSY, SLOWED};
 use crate::{Rule, Scope};
 
 /// Statuses under which words about money are believed.
@@ -62,6 +62,7 @@ pub(super) const WORDS: &[Rule] = &[
         "account is not active",
         "account has been suspended",
         "account is suspended",
+        "account restricted",
         "suspended due to",
         "overdue",
         "in arrears",
@@ -76,6 +77,14 @@ pub(super) const WORDS: &[Rule] = &[
         "run out of",
         "资源包",
     ]),
+    rate("a quota, soon over", Scope::Unknown)
+        .status(SLOWED)
+        .text(&[
+            "quota exhausted",
+            "quota has been exhausted",
+            "quota is exhausted",
+        ])
+        .wait_under(SOON),
     exhausted("plan window", Scope::Account)
         .status(BROKE)
         .text(&[
@@ -96,7 +105,13 @@ pub(super) const WORDS: &[Rule] = &[
             "weekly limit",
             "weekly usage",
             "weekly quota",
+            "weekly rate",
             "daily free",
+            "free usage",
+            "fair usage",
+            "fair use",
+            "使用上限",
+            "exceeded quota limit",
             "quota exhausted",
             "quota has been exhausted",
             "quota is exhausted",
@@ -153,34 +168,38 @@ pub(super) const WORDS: &[Rule] = &[
             "resource exhausted. please try again later",
             "resource exhausted, please try again later",
         ]),
-    overloaded("busy", Scope::Server)
-        .status(&[400, 429, 498, 500, 502, 503, 504, 529])
-        .text(&[
-            "overload",
-            "at capacity",
-            "capacity limit",
-            "capacity exceeded",
-            "no capacity",
-            "insufficient capacity",
-            "out of capacity",
-            "too busy",
-            "is busy",
-            "busy now",
-            "busy, ",
-            "high demand",
-            "peak load",
-            "before the given deadline",
-            "unusually high",
-            "high load",
-            "heavy load",
-            "high traffic",
-            "temporarily unavailable",
-            "not ready yet",
-            "繁忙",
-            "负载",
-            "访问量过大",
-            "过载",
-        ]),
+    overloaded("busy", Scope::Server).status(BUSY).text(&[
+        "overload",
+        "at capacity",
+        "capacity limit",
+        "capacity exceeded",
+        "no capacity",
+        "insufficient capacity",
+        "out of capacity",
+        "too busy",
+        "is busy",
+        "busy now",
+        "busy, ",
+        "high demand",
+        "peak load",
+        "before the given deadline",
+        "unusually high",
+        "high load",
+        "heavy load",
+        "high traffic",
+        "heavy traffic",
+        "receiving too many requests",
+        "temporarily unavailable",
+        "not ready yet",
+        "繁忙",
+        "负载",
+        "访问量过大",
+        "过载",
+    ]),
+    // Some answer so with a 400, where vaguer words are about something else.
+    overloaded("busy, for a client's error", Scope::Server)
+        .status(&[400])
+        .text(&["overloaded", "at capacity", "capacity exceeded", "is busy"]),
     tokens("a model's tokens", Scope::Model)
         .status(SLOWED)
         .text(&["token rate", "tokens per", "tpm"])
@@ -279,6 +298,8 @@ const DAY: &[&str] = &[
     "daily",
     "requests today",
     "for today",
+    "today's",
+    "today’s",
     "(rpd)",
     "(tpd)",
     "tpd rate",
