@@ -3,6 +3,7 @@
 pub(crate) enum Task {
     Test { install: bool },
     Ci { install: bool },
+    Readmes,
     Help,
 }
 
@@ -13,7 +14,9 @@ Usage: cargo xtask <task> [--install]
 
 Tasks:
   test       Run every test of the workspace, documentation included
-  ci         Run what every change must pass: format, lints, documentation, hygiene, test
+  ci         Run what every change must pass: format, hygiene, lints, documentation, each feature
+             alone, test, readmes of the layers
+  readmes    Build what each crate's README shows, with what it lists, outside of this workspace
 
 Options:
   --install  Install missing test tools by apt-get (also with CI=true in the environment)
@@ -34,8 +37,9 @@ impl Task {
         match words[..] {
             ["test"] => Ok(Self::Test { install }),
             ["ci"] => Ok(Self::Ci { install }),
+            ["readmes"] => Ok(Self::Readmes),
             [] => Err("no task given: `cargo xtask test` or `cargo xtask ci`".to_owned()),
-            ["test" | "ci", unknown, ..] | [unknown, ..] => Err(format!(
+            ["test" | "ci" | "readmes", unknown, ..] | [unknown, ..] => Err(format!(
                 "unknown argument `{unknown}`: see `cargo xtask --help`"
             )),
         }
@@ -57,6 +61,7 @@ mod tests {
         assert_eq!(parse("test --install"), Ok(Task::Test { install: true }));
         assert_eq!(parse("--install ci"), Ok(Task::Ci { install: true }));
         assert_eq!(parse("test --help"), Ok(Task::Help));
+        assert_eq!(parse("readmes"), Ok(Task::Readmes));
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! The contributor's commands: `cargo xtask test` and `cargo xtask ci`.
+//! The contributor's commands: `cargo xtask test`, `cargo xtask ci` and `cargo xtask readmes`.
 
 #![allow(clippy::print_stdout, reason = "a command talks to whoever typed it")]
 
 mod args;
+mod features;
 mod hygiene;
+mod readmes;
 mod run;
 mod tools;
 
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         }
         Task::Test { install } => Tools::prepare(install).and_then(|tools| test(&tools)),
         Task::Ci { install } => ci(install),
+        Task::Readmes => readmes(true),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -57,7 +60,16 @@ fn ci(install: bool) -> Outcome {
     let mut doc = cargo(&["doc", "--workspace", "--all-features", "--no-deps"]);
     show(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
 
-    test(&tools)
+    heading("cargo clippy: each feature alone");
+    features::check()?;
+
+    test(&tools)?;
+    readmes(false)
+}
+
+fn readmes(all: bool) -> Outcome {
+    heading("cargo test: each README, by what it lists and outside of this workspace");
+    readmes::check(all)
 }
 
 fn test(tools: &Tools) -> Outcome {
