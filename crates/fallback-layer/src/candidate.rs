@@ -46,6 +46,9 @@ pub struct Candidate {
     pub(crate) service: usize,
 }
 
+/// As far away as anything is put: clocks end somewhere, and a server may state any number.
+pub(crate) const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
 type Condition = dyn Fn(&Parts) -> bool + Send + Sync;
 
 impl Candidate {
@@ -97,9 +100,9 @@ impl Candidate {
     /// [`PATIENCE`](Self::PATIENCE) if not set. The last candidate waits as long as the request
     /// itself may.
     ///
-    /// It bounds the wait for room, never the time an answer takes.
+    /// It bounds the wait for room, never the time an answer takes. More than a year counts as one.
     pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+        self.patience = patience.min(YEAR);
         self
     }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use throttle_signal::{Throttle, Wait};
 use tokio::time::Instant;
 
+use crate::candidate::YEAR;
+
 /// A probe that has not failed for this long keeps nobody else out: refusals come fast, answers may
 /// take a minute.
 const PROBE: Duration = Duration::from_secs(1);
@@ -110,7 +112,7 @@ impl Memory {
                 probe: None,
             });
         let until = match (wait.stated(), wait.known()) {
-            (Some(stated), _) => now + stated.min(Duration::from_secs(365 * 24 * 3600)),
+            (Some(stated), _) => now + stated.min(YEAR),
             // Requests that were in flight fail together, and count once.
             _ if entry.until > now => return,
             (None, usual) => {

@@ -10,6 +10,7 @@ use replay_body::{PeekBody, Replay};
 use throttle_signal::{Classified, Kind, Origin, Scope, Throttle, Trail, Wait};
 use tokio::time::Instant;
 
+use crate::candidate::YEAR;
 use crate::chain::Chain;
 use crate::judge::{Verdict, Why};
 use crate::run::{Current, Run};
@@ -129,10 +130,7 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
     fn learn(&mut self, index: usize, throttle: &Throttle, sent: bool, now: Instant) {
         let known = throttle.wait().known();
         if let Some(wait) = known {
-            self.note_wait(
-                now + wait.min(Duration::from_secs(365 * 24 * 3600)),
-                throttle.retry(),
-            );
+            self.note_wait(now + wait.min(YEAR), throttle.retry());
         } else {
             self.passes |= throttle.retry();
         }
