@@ -3,6 +3,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use throttle_signal::AccountId;
 
+use crate::bench::YEAR;
 use crate::{Account, InvalidPool, KeyPool, Strategy};
 
 /// Builds a [`KeyPool`].
@@ -48,9 +49,9 @@ impl KeyPoolBuilder {
     /// such as a revoked key or a quota without a reset. 15 minutes if not set.
     ///
     /// One request goes at a time. The last key, when all others are out like this, is tried again
-    /// sooner, within a minute.
+    /// sooner, within a minute. More than a year counts as one.
     pub fn probe_every(mut self, pause: Duration) -> Self {
-        self.probe_every = pause;
+        self.probe_every = pause.min(YEAR);
         self
     }
 

@@ -153,12 +153,16 @@ impl Pick {
                 _ => by_slot(),
             },
             Self::Sticky { spill_after } => match (wish.conversation, candidate.slot) {
-                (Some(conversation), Some(slot)) if slot <= now + *spill_after => Rank {
-                    class: 0,
-                    slot: now,
-                    busy: false,
-                    order: distance(conversation, candidate.id, candidate.weight),
-                },
+                (Some(conversation), Some(slot))
+                    if slot.saturating_duration_since(now) <= *spill_after =>
+                {
+                    Rank {
+                        class: 0,
+                        slot: now,
+                        busy: false,
+                        order: distance(conversation, candidate.id, candidate.weight),
+                    }
+                }
                 _ => by_slot(),
             },
         }
