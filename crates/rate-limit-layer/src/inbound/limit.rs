@@ -48,13 +48,17 @@ impl<K: Hash + Eq + Clone> Limit<K> {
 
     pub(crate) fn check(&self, key: &K, cost: NonZeroU32) -> Told {
         self.sweep();
+        let at_once = self.rate.at_once();
+        if cost > at_once {
+            return Told::never(at_once); // governor would multiply before it looks
+        }
         match self.keys.check_key_n(key, cost) {
             Ok(Ok(state)) => {
                 let remaining = state.remaining_burst_capacity();
                 Told {
                     refused: None,
                     remaining,
-                    reset: self.refill(self.rate.burst.get().saturating_sub(remaining)),
+                    reset: self.refill(at_once.get().saturating_sub(remaining)),
                 }
             }
             Ok(Err(until)) => {
@@ -68,16 +72,7 @@ impl<K: Hash + Eq + Clone> Limit<K> {
                     reset: wait,
                 }
             }
-            Err(_) => {
-                let throttle = throttle()
-                    .with_retry(false)
-                    .with_because("the request costs more than the burst");
-                Told {
-                    refused: Some(throttle),
-                    remaining: self.rate.burst.get(),
-                    reset: Duration::ZERO,
-                }
-            }
+            Err(_) => Told::never(at_once),
         }
     }
 
@@ -124,6 +119,20 @@ impl<K: Hash + Eq + Clone> Limit<K> {
     }
 }
 
+impl Told {
+    /// For a request that costs more than may ever come at once.
+    fn never(at_once: NonZeroU32) -> Self {
+        let throttle = throttle()
+            .with_retry(false)
+            .with_because("the request costs more than the burst");
+        Self {
+            refused: Some(throttle),
+            remaining: at_once.get(),
+            reset: Duration::ZERO,
+        }
+    }
+}
+
 fn throttle() -> Throttle {
     Throttle::new(Kind::RequestRate)
         .with_scope(Scope::Key)
@@ -131,7 +140,8 @@ fn throttle() -> Throttle {
 }
 
 fn seconds_up(time: Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+    time.as_secs()
+        .saturating_add(u64::from(time.subsec_nanos() > 0))
 }
 
 impl<K: Hash + Eq + Clone> fmt::Debug for Limit<K> {

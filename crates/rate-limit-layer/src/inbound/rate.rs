@@ -1,6 +1,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::num;
+
 /// How often each key may call: so many requests in a window, refilled evenly.
 ///
 /// As many may come at once, unless a smaller [burst](Self::burst) is set. Building it is `const`,
@@ -11,6 +13,9 @@ pub struct Rate {
     pub(crate) burst: NonZeroU32,
     pub(crate) window: Duration,
 }
+
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// What a request costs, where it is not 1; in its extensions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,13 +34,14 @@ impl Rate {
         Self::new(most, Duration::from_secs(60))
     }
 
-    /// So many requests a `window`, of a millisecond at least.
+    /// So many requests a `window`, of a millisecond at least and a year at most.
     #[must_use]
     pub const fn new(most: u32, window: Duration) -> Self {
         let most = at_least_one(most);
-        let shortest = Duration::from_millis(1);
-        let window = if window.as_nanos() < shortest.as_nanos() {
-            shortest
+        let window = if window.as_millis() < SHORTEST.as_millis() {
+            SHORTEST
+        } else if window.as_secs() > LONGEST.as_secs() {
+            LONGEST
         } else {
             window
         };
@@ -56,11 +62,23 @@ impl Rate {
     }
 
     pub(crate) fn quota(&self) -> governor::Quota {
-        let each = (self.window / self.most.get()).max(Duration::from_nanos(1));
-        let quota = governor::Quota::with_period(each);
+        let quota = governor::Quota::with_period(self.each());
         quota
             .unwrap_or_else(|| governor::Quota::per_second(self.most))
-            .allow_burst(self.burst)
+            .allow_burst(self.at_once())
+    }
+
+    /// How many may come at once. governor counts in nanoseconds, of which there are not enough for
+    /// every burst that can be asked for.
+    pub(crate) fn at_once(&self) -> NonZeroU32 {
+        let most = num::nanos(100 * LONGEST) / num::nanos(self.each());
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        self.burst.min(at_least_one(most))
+    }
+
+    /// The time in which one more may come.
+    fn each(&self) -> Duration {
+        (self.window / self.most.get()).max(Duration::from_nanos(1))
     }
 }
 
