@@ -89,7 +89,8 @@ impl Backoff {
     }
 
     /// Sets the longest time from the first send to the last. A delay that would pass it is not
-    /// begun.
+    /// begun. The wait for the [`Budget`](crate::Budget) and for others of the same partition comes on
+    /// top; a [`Deadline`](throttle_signal::Deadline) bounds that as well.
     #[must_use]
     pub const fn max_elapsed(self, max_elapsed: Duration) -> Self {
         Self {
