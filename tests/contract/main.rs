@@ -1,23 +1,36 @@
 //! What a tower service owes its neighbours, the same for all four layers.
 //!
-//! The list is that of tower-resilience's contract matrix and review checklist: readiness before
-//! every call, on clones and further attempts too; readiness reserved once; a waker registered, and
-//! nobody woken in vain; errors of readiness and of calls as they were; everything given back on
-//! drop; responses whole. What it asks of hedges does not apply: nothing here sends twice at once.
+//! The list is that of tower-resilience's contract matrix and review checklist:
+//!
+//! | asked there | here |
+//! | --- | --- |
+//! | readiness before every call, on clones and further attempts; it lasts, is reserved once, and is not asked for in `call` | [`laws`] |
+//! | a waker registered, nobody woken in vain; readiness errors terminal and preserved | [`laws`] |
+//! | responses and errors without loss; everything given back on an answer, an error and a drop; nothing spawned | [`laws`] |
+//! | capacity that clones cannot spend twice | [`sharing`] |
+//! | losing attempts cancelled before the next; errors of readiness and of calls treated alike | [`attempts`] |
+//! | invalid, zero, non-finite and inverted configuration neither panics nor spins | [`edges`] |
+//! | a nonconforming fixture fails with a specific assertion | [`broken`] |
+//! | the same as tower's own middleware, where there is one | [`reference`] |
+//!
+//! Hedges do not exist here: nothing sends twice at once. Interleavings of threads are explored in the
+//! crates, and what a drop does to a connection is in the tests of composition.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod attempts;
+mod broken;
+mod edges;
 mod laws;
+mod reference;
+mod sharing;
 
 use fallback_layer::{Candidate, FallbackLayer};
 use http::StatusCode;
 use key_rotation_layer::{KeyPool, KeyRotationLayer};
 use rate_limit_layer::{Limiter, Quota, RateLimitLayer};
 use retry_429_layer::Retry429Layer;
-use test_support::{Upstream, ok, throttled_for, with_status};
-use tower::{Layer, ServiceExt};
-
-use laws::chat;
+use test_support::{throttled_for, with_status};
 
 fn pacing(quota: Quota) -> RateLimitLayer {
     RateLimitLayer::new(Limiter::builder().default_quota(quota).build())
@@ -58,6 +71,36 @@ macro_rules! contract {
             #[tokio::test(start_paused = true)]
             async fn repeated_readiness_is_reserved_once() {
                 laws::repeated_readiness_is_reserved_once(super::$layer()).await;
+            }
+
+            #[tokio::test(start_paused = true)]
+            async fn readiness_lasts_until_it_is_used() {
+                laws::readiness_lasts_until_it_is_used(super::$layer()).await;
+            }
+
+            #[tokio::test(start_paused = true)]
+            async fn a_call_asks_nobody_for_readiness() {
+                laws::a_call_asks_nobody_for_readiness(super::$layer()).await;
+            }
+
+            #[tokio::test(start_paused = true)]
+            async fn the_task_it_moved_to_is_the_one_woken() {
+                laws::the_task_it_moved_to_is_the_one_woken(super::$layer());
+            }
+
+            #[tokio::test(start_paused = true)]
+            async fn answers_and_errors_give_everything_back() {
+                laws::answers_and_errors_give_everything_back(super::$layer()).await;
+            }
+
+            #[tokio::test(start_paused = true)]
+            async fn a_refused_request_that_is_dropped_is_over() {
+                laws::a_refused_request_that_is_dropped_is_over(super::$layer()).await;
+            }
+
+            #[tokio::test(start_paused = true)]
+            async fn nothing_is_spawned_for_a_request_that_nothing_limits() {
+                laws::nothing_is_spawned_for_a_request_that_nothing_limits(super::$layer()).await;
             }
 
             #[tokio::test(start_paused = true)]
@@ -108,20 +151,4 @@ contract! {
     retry_429 sends 2 after throttled_for(1);
     key_rotation sends 2 after throttled_for(1);
     fallback sends 2 after with_status(StatusCode::SERVICE_UNAVAILABLE);
-}
-
-/// Ten a second, spent by twice as many clones at once: never more, whoever is polled first.
-#[tokio::test(start_paused = true)]
-async fn clones_cannot_spend_a_quota_twice() {
-    let upstream = Upstream::answering(|_| ok());
-    let service = pacing(Quota::new().requests_per_second(10)).layer(upstream.clone());
-    let sent = (0..20).map(|_| tokio::spawn(service.clone().oneshot(chat())));
-    for sent in sent.collect::<Vec<_>>() {
-        sent.await.unwrap().unwrap();
-    }
-    let arrivals = upstream.arrivals();
-    assert_eq!(arrivals.len(), 20);
-    for window in arrivals.windows(11) {
-        assert!(window[10] - window[0] > 1_000, "{arrivals:?}");
-    }
 }
