@@ -5,6 +5,10 @@ use std::borrow::Cow;
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 
+/// How much of a body is opened: as much as is looked at of any.
+#[cfg(any(feature = "decompress", feature = "brotli", feature = "zstd"))]
+const MOST: usize = 64 * 1024;
+
 /// The body as text can be found in it. One that is coded and stays so is empty: its bytes say
 /// nothing, and what they happen to spell must not be read.
 pub(crate) fn opened<'a>(headers: &HeaderMap, body: &'a [u8]) -> Cow<'a, [u8]> {
@@ -22,30 +26,46 @@ pub(crate) fn opened<'a>(headers: &HeaderMap, body: &'a [u8]) -> Cow<'a, [u8]> {
     open(coding.as_bytes(), body).map_or(Cow::Borrowed(&[]), Cow::Owned)
 }
 
-/// As much of the data as there is of it, up to what is looked at of any body.
-#[cfg(feature = "decompress")]
 fn open(coding: &[u8], body: &[u8]) -> Option<Vec<u8>> {
-    use std::io::Read;
+    let _ = body; // not asked for without a feature
+    match coding.trim_ascii().to_ascii_lowercase().as_slice() {
+        #[cfg(feature = "decompress")]
+        b"gzip" | b"x-gzip" => read(flate2::read::GzDecoder::new(body)),
+        #[cfg(feature = "decompress")]
+        b"deflate" => read(flate2::read::ZlibDecoder::new(body)),
+        #[cfg(feature = "brotli")]
+        b"br" => read(brotli_decompressor::Decompressor::new(body, 4096)),
+        #[cfg(feature = "zstd")]
+        b"zstd" => zstd(body),
+        _ => None,
+    }
+}
 
-    const MOST: u64 = 64 * 1024;
+/// As much of the data as there is of it.
+#[cfg(any(feature = "decompress", feature = "brotli"))]
+fn read(from: impl std::io::Read) -> Option<Vec<u8>> {
+    use std::io::Read;
 
     let mut data = Vec::new();
     // A body that was cut off ends in an error; what came before it counts.
-    let read = match coding.to_ascii_lowercase().as_slice() {
-        b"gzip" | b"x-gzip" => flate2::read::GzDecoder::new(body)
-            .take(MOST)
-            .read_to_end(&mut data),
-        b"deflate" => flate2::read::ZlibDecoder::new(body)
-            .take(MOST)
-            .read_to_end(&mut data),
-        _ => return None,
-    };
+    let read = from.take(MOST as u64).read_to_end(&mut data);
     (read.is_ok() || !data.is_empty()).then_some(data)
 }
 
-#[cfg(not(feature = "decompress"))]
-fn open(_: &[u8], _: &[u8]) -> Option<Vec<u8>> {
-    None
+/// The data of a frame that is whole. Its decoder gives nothing away before a window is full, and a
+/// frame may declare any window, so it is stopped by the number of blocks, of 128 KiB at most.
+#[cfg(feature = "zstd")]
+fn zstd(mut body: &[u8]) -> Option<Vec<u8>> {
+    use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+
+    let mut frame = FrameDecoder::new();
+    frame.init(&mut body).ok()?;
+    frame
+        .decode_blocks(&mut body, BlockDecodingStrategy::UptoBlocks(8))
+        .ok()?;
+    let mut data = frame.collect()?;
+    data.truncate(MOST);
+    (!data.is_empty()).then_some(data)
 }
 
 #[cfg(test)]
@@ -56,6 +76,15 @@ mod tests {
 
     fn coded(coding: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static(coding))])
+    }
+
+    /// Of numbers, so that it can be told where it was cut, and longer than a compressor's window.
+    #[cfg(any(feature = "decompress", feature = "zstd"))]
+    fn text() -> String {
+        let numbers: Vec<_> = (0..2000_u32)
+            .map(|number| number.pow(2).to_string())
+            .collect();
+        numbers.join(" ")
     }
 
     #[test]
@@ -69,14 +98,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_opened_is_empty() {
-        assert_eq!(
-            opened(&coded("br"), b"\x1b\x03\x00rate limit").as_ref(),
-            b""
-        );
-        assert_eq!(
-            opened(&coded("gzip"), b"\x1f\x8b\x00rate limit").as_ref(),
-            b""
-        );
+        for (coding, body) in [
+            ("br", &b"\x1f\xff\xffrate limit"[..]),
+            ("zstd", b"\x28\xb5\x2f\xfd\xffrate limit"),
+            ("gzip", b"\x1f\x8b\x00rate limit"),
+            ("compress", b"\x1f\x9drate limit"),
+            ("gzip, br", b"\x1b\x03\x00rate limit"),
+        ] {
+            assert_eq!(opened(&coded(coding), body).as_ref(), b"", "{coding}");
+        }
     }
 
     #[cfg(feature = "decompress")]
@@ -88,10 +118,7 @@ mod tests {
         use flate2::write::{GzEncoder, ZlibEncoder};
 
         let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-        let numbers: Vec<_> = (0..2000_u32)
-            .map(|number| number.pow(2).to_string())
-            .collect();
-        let text = numbers.join(" ");
+        let text = text();
         gzip.write_all(text.as_bytes()).unwrap();
         let gzip = gzip.finish().unwrap();
         assert_eq!(opened(&coded("gzip"), &gzip).as_ref(), text.as_bytes());
@@ -108,9 +135,44 @@ mod tests {
         // A bomb goes off small.
         let mut bomb = GzEncoder::new(Vec::new(), Compression::default());
         bomb.write_all(&vec![b'x'; 10_000_000]).unwrap();
+        assert_eq!(opened(&coded("gzip"), &bomb.finish().unwrap()).len(), MOST);
+    }
+
+    #[cfg(feature = "brotli")]
+    #[test]
+    fn brotli_is_opened_as_far_as_it_comes() {
+        // Made by Google's encoder: a refusal, and ten million times an x.
+        let refusal = b"\x1b\x22\x00\xf8\x8d\xd3\x15\xf3\x23\x84\x75\x2f\x45\xbe\xf6\x4a\xa7\x0f\x36\xe0\x04\x2c\xc9\xda\x6e\x10\x66\x60\x85\x17\xce\x33\x86\x42\x7f\x06";
+        let bomb = b"\xcb\xff\xff\x3f\xf8\x25\xf0\xe2\xb1\x40\x20\xf7\xfe\x2f\xff\x2c\x31\xf0\x4b\x00\xc4\x61\x11\x80\x8e\x23\x06";
+        let text = br#"{"error":{"code":"limit_requests"}}"#;
+        assert_eq!(opened(&coded("br"), refusal).as_ref(), text);
+        let part = opened(&coded("br"), &refusal[..refusal.len() - 2]);
+        assert!(text.starts_with(&part));
+        assert_eq!(opened(&coded("br"), bomb).len(), MOST);
+    }
+
+    #[cfg(feature = "zstd")]
+    #[test]
+    fn zstd_is_opened_whole() {
+        use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+        // Made by the reference encoder.
+        let refusal = b"\x28\xb5\x2f\xfd\x04\x58\x19\x01\x00\x7b\x22\x65\x72\x72\x6f\x72\x22\x3a\x7b\x22\x63\x6f\x64\x65\x22\x3a\x22\x6c\x69\x6d\x69\x74\x5f\x72\x65\x71\x75\x65\x73\x74\x73\x22\x7d\x7d\xa2\x38\x6a\x00";
         assert_eq!(
-            opened(&coded("gzip"), &bomb.finish().unwrap()).len(),
-            64 * 1024
+            opened(&coded("zstd"), refusal).as_ref(),
+            br#"{"error":{"code":"limit_requests"}}"#
         );
+
+        let text = text();
+        let frame = compress_to_vec(text.as_bytes(), CompressionLevel::Fastest);
+        assert_eq!(opened(&coded("zstd"), &frame).as_ref(), text.as_bytes());
+        // What was cut off gives nothing away.
+        assert_eq!(
+            opened(&coded("zstd"), &frame[..frame.len() / 2]).as_ref(),
+            b""
+        );
+        // A bomb goes off small, or not at all.
+        let bomb = compress_to_vec(&vec![b'x'; 10_000_000][..], CompressionLevel::Fastest);
+        assert!(opened(&coded("zstd"), &bomb).len() <= MOST);
     }
 }

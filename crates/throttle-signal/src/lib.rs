@@ -42,9 +42,10 @@
 //!
 //! # Limits
 //!
-//! An error's body is looked at for 64 KiB and five seconds. Compressed bodies are opened
-//! with the feature `decompress` (gzip and deflate); else headers and status decide. All crates of the workspace must have one version in a stack: extensions
-//! match by type.
+//! An error's body is looked at for 64 KiB and five seconds. A compressed one is opened with the features
+//! `decompress` (gzip and deflate), `brotli` and `zstd`, up to as much; without them, and if it is coded
+//! twice, headers and status decide. All crates of the workspace must have one version in a stack:
+//! extensions match by type.
 //!
 //! # Cancel safety
 //!
