@@ -17,6 +17,8 @@ pub struct LimiterBuilder {
     pub(crate) other: Quota,
     pub(crate) settings: Settings,
     pub(crate) estimate: Arc<dyn Estimate>,
+    #[cfg(feature = "redis")]
+    pub(crate) store: Option<crate::shared::SharedStore>,
 }
 
 impl LimiterBuilder {
@@ -26,6 +28,8 @@ impl LimiterBuilder {
             other: Quota::new(),
             settings: Settings::default(),
             estimate: Arc::new(ByBytes),
+            #[cfg(feature = "redis")]
+            store: None,
         }
     }
 
@@ -123,6 +127,20 @@ impl LimiterBuilder {
     pub fn estimate(self, estimate: impl Estimate + 'static) -> Self {
         Self {
             estimate: Arc::new(estimate),
+            ..self
+        }
+    }
+
+    /// Shares the quotas with all other instances that use the same store. See the module
+    /// [`shared`](crate::shared).
+    ///
+    /// A limit of [concurrency](Quota::concurrent) still holds for this instance alone, and so does the
+    /// order of those who wait.
+    #[cfg(feature = "redis")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+    pub fn shared(self, store: crate::shared::SharedStore) -> Self {
+        Self {
+            store: Some(store),
             ..self
         }
     }

@@ -69,6 +69,12 @@ impl Control {
         self.guard.saturating_add(NOTICED / 2) / NOTICED
     }
 
+    /// Sets the guard to what others have learned, within the same bounds.
+    #[cfg(feature = "redis")]
+    pub(crate) fn set(&mut self, guard: u64, shortest: u64) {
+        self.guard = guard.min(shortest / 4).min(LONGEST);
+    }
+
     /// Takes note of an answer. Returns whether more are refused than jitter explains.
     pub(crate) fn note(&mut self, refused: bool) -> bool {
         self.share = 0.95 * self.share + if refused { 0.05 } else { 0.0 };

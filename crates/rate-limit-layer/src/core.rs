@@ -1,3 +1,5 @@
+#[cfg(feature = "redis")]
+mod fleet;
 mod heard;
 mod learned;
 
@@ -8,6 +10,8 @@ use crate::bound::Bound;
 use crate::control::Control;
 use crate::estimate::Measure;
 use crate::plan::Plan;
+#[cfg(feature = "redis")]
+use crate::shared::Member;
 use crate::usage::Usage;
 use crate::window::Window;
 use crate::{Charging, Cost, Limit, Unit, num};
@@ -39,6 +43,10 @@ pub(crate) struct Reservation {
     pub(crate) cost: Cost,
     charging: Charging,
     version: u32,
+
+    /// When the store granted it, in microseconds on the store's clock; 0 if it did not.
+    #[cfg(feature = "redis")]
+    pub(crate) slot: u64,
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -155,6 +163,10 @@ impl Core {
         let mut at = now;
         if let Some(learned) = &self.learned {
             at = at.max(learned.earliest(self.in_flight, cost)?);
+            #[cfg(feature = "redis")]
+            if let Some(member) = learned.member.as_deref().filter(|it| it.paces()) {
+                return Some(at.max(member.earliest(now, cost)?));
+            }
         }
         let bounds = bounds(&self.plan, self.learned.as_deref());
         for (window, bound) in self.windows.iter_mut().zip(bounds) {
@@ -171,6 +183,10 @@ impl Core {
 
     /// Roughly when `cost` has room behind `ahead`, which waits for the same.
     pub(crate) fn forecast(&mut self, now: u64, ahead: &Cost, cost: &Cost) -> Option<u64> {
+        #[cfg(feature = "redis")]
+        if self.member().is_some_and(Member::paces) {
+            return self.forecast_of_store(now, ahead, cost);
+        }
         let first = self.earliest(now, cost)?;
         if ahead.requests == 0 {
             return Some(first);
@@ -207,11 +223,17 @@ impl Core {
             cost,
             charging,
             version: self.version,
+            #[cfg(feature = "redis")]
+            slot: self.take_slot(now, cost),
         }
     }
 
     /// Gives everything back: the request was not sent.
     pub(crate) fn refund(&mut self, now: u64, reservation: &Reservation) {
+        #[cfg(feature = "redis")]
+        if let Some((member, plan)) = self.member_mut() {
+            member.give_back(now, reservation, plan);
+        }
         self.end(now, reservation, Cost::default());
     }
 
@@ -228,6 +250,10 @@ impl Core {
                 ..actual
             },
         };
+        #[cfg(feature = "redis")]
+        if let Some((member, plan)) = self.member_mut() {
+            member.settle(now, reservation, actual, plan);
+        }
         self.end(now, reservation, actual);
     }
 
@@ -256,6 +282,10 @@ impl Core {
             })
             .collect();
         self.rebound();
+        #[cfg(feature = "redis")]
+        if let Some((member, plan)) = self.member_mut() {
+            member.set_quota(plan);
+        }
     }
 
     /// How much of each limit counts at `now`, in the quota's order.
@@ -300,6 +330,8 @@ impl Core {
     /// Has the limits stand as they do with what was learned.
     fn rebound(&mut self) {
         let (guard, scale) = (self.control.guard(), self.scale());
+        #[cfg(feature = "redis")]
+        let scale = scale * self.part();
         let is_start = guard == self.plan.settings.guard.start() && scale >= 1.0;
         if let Some(learned) = self.learned.as_mut().filter(|_| is_start) {
             learned.bounds = None;
@@ -336,7 +368,7 @@ fn bounds<'a>(plan: &'a Plan, learned: Option<&'a Learned>) -> &'a [Bound] {
 
 /// What is charged when the request is sent, and what when the answer is complete.
 #[inline]
-fn parts(cost: Cost, charging: Charging) -> (Cost, Cost) {
+pub(crate) fn parts(cost: Cost, charging: Charging) -> (Cost, Cost) {
     match charging {
         Charging::PostPaid => {
             let later = Cost {

@@ -86,6 +86,7 @@
 //! * `metrics`: the histogram `rate_limit_wait_seconds`, and the counters `rate_limit_refusals_total` of
 //!   what the upstream refused and `rate_limit_handed_back_total` of what was not sent, by `account`,
 //!   `model` and, the counters, `kind`. Models are named by callers: bound them where they are not yours.
+//! * `redis`: quotas that many instances share through Redis or Valkey: the module `shared`.
 //! * `tracing`: an event for each of these, at level debug, and at level trace for waits.
 //!
 //! [tower]: https://docs.rs/tower
@@ -126,6 +127,9 @@ mod room;
 mod scale;
 mod scan;
 mod service;
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub mod shared;
 mod snapshot;
 mod state;
 mod turns;

@@ -51,6 +51,9 @@ struct Shared {
     /// Fixed at the first use rather than when the limiter is built, so that it lies on the clock of
     /// the runtime the limiter is used on.
     clock: OnceLock<Arc<Clock>>,
+
+    #[cfg(feature = "redis")]
+    store: Option<crate::shared::SharedStore>,
 }
 
 impl Limiter {
@@ -77,6 +80,8 @@ impl Limiter {
             settings,
             estimate: builder.estimate,
             clock: OnceLock::new(),
+            #[cfg(feature = "redis")]
+            store: builder.store,
         };
         Self {
             shared: Arc::new(shared),
@@ -153,7 +158,8 @@ impl Limiter {
 impl Shared {
     fn partition(&self, facts: &RequestFacts, now: Instant) -> Arc<Partition> {
         let (account, model) = (facts.account(), facts.model());
-        self.partitions
+        let partition = self
+            .partitions
             .get_or_insert(account, model.map(|model| &**model), || {
                 let clock = self.clock.get_or_init(|| Arc::new(Clock::from(now)));
                 let plans = self.plans.read().unwrap_or_else(PoisonError::into_inner);
@@ -164,7 +170,12 @@ impl Shared {
                     now,
                     Arc::clone(plans.of(account, model.map(|model| &**model))),
                 )
-            })
+            });
+        #[cfg(feature = "redis")]
+        if let Some(store) = &self.store {
+            partition.join(store.inner());
+        }
+        partition
     }
 
     fn set_quota(&self, account: Option<&AccountId>, model: &Arc<str>, quota: Quota) {

@@ -62,6 +62,25 @@ impl Log {
         }
     }
 
+    /// All entries, the oldest first: when, and what.
+    #[cfg(feature = "redis")]
+    pub(crate) fn all(&self) -> Vec<(u64, u64)> {
+        match self {
+            Self::One(one) => vec![(one.at, one.cost.get())],
+            Self::Ring(Some(ring)) => ring.entries.iter().map(|it| (it.at, it.cost)).collect(),
+            Self::Ring(None) => Vec::new(),
+        }
+    }
+
+    /// When the last entry was added.
+    #[cfg(feature = "redis")]
+    pub(crate) fn last(&self) -> Option<u64> {
+        match self {
+            Self::One(one) => Some(one.at),
+            Self::Ring(ring) => Some(ring.as_ref()?.entries.back()?.at),
+        }
+    }
+
     /// Adds what is sent at `now`. Entries that share their time but for the lowest bits, as many as
     /// `grain` says, become one.
     #[inline]

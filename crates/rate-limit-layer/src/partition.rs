@@ -1,3 +1,5 @@
+#[cfg(feature = "redis")]
+mod fleet;
 mod permit;
 
 use std::fmt;
@@ -27,6 +29,10 @@ pub(crate) struct Partition {
     pub(crate) model: Option<Arc<str>>,
     pub(crate) clock: Arc<Clock>,
     state: Mutex<State>,
+
+    /// Whether it has joined the fleet, where there is one.
+    #[cfg(feature = "redis")]
+    joined: std::sync::OnceLock<()>,
 }
 
 /// What asking for admission comes to.
@@ -60,6 +66,8 @@ impl Partition {
             model,
             clock,
             state: Mutex::new(state),
+            #[cfg(feature = "redis")]
+            joined: std::sync::OnceLock::new(),
         }
     }
 

@@ -143,6 +143,12 @@ impl Queue {
         Some(waiting.cost)
     }
 
+    /// The cost of one who waits.
+    #[cfg(feature = "redis")]
+    pub(crate) fn cost(&self, id: usize) -> Option<Cost> {
+        Some(self.places.get(id)?.as_ref()?.cost)
+    }
+
     /// Whether a newcomer goes before all who wait.
     pub(crate) fn is_first(&self, order: Order) -> bool {
         match self.lines.head() {

@@ -224,6 +224,12 @@ impl Quota {
         (tokens - cached).saturating_add(weigh(cached, self.cached_weight))
     }
 
+    /// What a token of an answer, and one that was cached, takes.
+    #[cfg(feature = "redis")]
+    pub(crate) const fn weights(&self) -> (f32, f32) {
+        (self.output_weight, self.cached_weight)
+    }
+
     pub(crate) const fn charged(&self) -> Charging {
         self.charging
     }

@@ -1,3 +1,6 @@
+#[cfg(feature = "redis")]
+mod fleet;
+
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -61,6 +64,10 @@ impl State {
 
     /// Whether forgetting it would change nothing.
     pub(crate) fn is_idle(&mut self, now: u64) -> bool {
+        #[cfg(feature = "redis")]
+        if self.core.member().is_some_and(|member| !member.is_idle()) {
+            return false;
+        }
         self.waiting() == 0 && self.core.is_idle(now)
     }
 
@@ -124,6 +131,7 @@ impl State {
     pub(crate) fn claim(&mut self, now: u64, id: usize, by: &Waker, wakes: &mut Wakes) -> Claim {
         let turns = self.turns.get_or_insert_default();
         let claim = turns.claim(&mut self.core, now, id, by, wakes);
+        self.mind(now);
         self.tidy();
         claim
     }
@@ -132,6 +140,7 @@ impl State {
     pub(crate) fn cancel(&mut self, now: u64, id: usize, wakes: &mut Wakes) {
         if let Some(turns) = &mut self.turns {
             turns.cancel(&mut self.core, now, id, wakes);
+            self.mind(now);
             self.tidy();
         }
     }
@@ -211,6 +220,7 @@ impl State {
         if let Some(turns) = &mut self.turns {
             turns.changed(&mut self.core, now, wakes);
         }
+        self.mind(now);
     }
 
     /// The driver was polled. Returns when it is to look again, or `None` when nobody is left to be
@@ -218,6 +228,7 @@ impl State {
     pub(crate) fn drive(&mut self, now: u64, by: &Waker, wakes: &mut Wakes) -> Option<u64> {
         let turns = self.turns.as_mut()?;
         let next = turns.drive(&mut self.core, now, by, wakes);
+        self.mind(now);
         self.tidy();
         next
     }
@@ -229,6 +240,27 @@ impl State {
             turns.abandon(wakes);
             self.tidy();
         }
+    }
+
+    /// Has the member of a fleet look after its slots.
+    #[cfg_attr(
+        not(feature = "redis"),
+        allow(
+            clippy::unused_self,
+            clippy::needless_pass_by_ref_mut,
+            reason = "there is no fleet"
+        )
+    )]
+    #[inline]
+    fn mind(&mut self, now: u64) {
+        #[cfg(feature = "redis")]
+        {
+            let turns = self.turns.as_deref();
+            self.core
+                .with_member(|member, core| member.mind(now, core, turns.map(Turns::queue)));
+        }
+        #[cfg(not(feature = "redis"))]
+        let _ = now;
     }
 
     fn enqueue(&mut self, asking: &Asking<'_>) -> usize {

@@ -123,6 +123,19 @@ impl Window {
         self.log.used().saturating_add(self.held.into())
     }
 
+    /// What was sent in it, and when, the oldest first.
+    #[cfg(feature = "redis")]
+    pub(crate) fn sent(&mut self, now: u64, bound: &Bound) -> Vec<(u64, u64)> {
+        self.log.expire(now, bound.span);
+        self.log.all()
+    }
+
+    /// When the last was sent of which anything is known.
+    #[cfg(feature = "redis")]
+    pub(crate) fn last(&self) -> Option<u64> {
+        self.log.last()
+    }
+
     /// Whether forgetting it would change nothing.
     pub(crate) fn is_idle(&mut self, now: u64, bound: &Bound) -> bool {
         self.used(now, bound) == 0 && self.full_at <= now

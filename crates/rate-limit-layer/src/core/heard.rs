@@ -31,6 +31,7 @@ impl Core {
         match kind {
             Kind::RequestRate | Kind::TokenRate | Kind::Burst => {
                 self.freeze(now, reservation, kind, wait);
+                self.tell();
                 true
             }
             Kind::QuotaExhausted => {
@@ -38,6 +39,7 @@ impl Core {
                     let until = now.saturating_add(num::nanos(wait));
                     let closed = &mut self.learned().closed_until;
                     *closed = until.max(*closed);
+                    self.tell();
                 }
                 false
             }
@@ -100,6 +102,18 @@ impl Core {
             let until =
                 now.saturating_add(left.reset.map_or(bound.span, num::nanos).min(bound.span));
             window.raise(now, limit.most().saturating_sub(remaining), until, bound);
+        }
+    }
+
+    /// Has others hear of a refusal.
+    #[cfg_attr(
+        not(feature = "redis"),
+        allow(clippy::unused_self, reason = "there are no others")
+    )]
+    fn tell(&mut self) {
+        #[cfg(feature = "redis")]
+        if let Some((member, _)) = self.member_mut() {
+            member.refused();
         }
     }
 

@@ -22,6 +22,14 @@ pub(super) struct Learned {
 
     /// Refusals in a row, counting those of one moment once.
     pub(super) streak: u8,
+
+    /// What part of the limits is this instance's, while it cannot ask the store.
+    #[cfg(feature = "redis")]
+    pub(super) part: Option<f32>,
+
+    /// The partition's membership of a fleet.
+    #[cfg(feature = "redis")]
+    pub(super) member: Option<Box<crate::shared::Member>>,
 }
 
 impl Learned {

@@ -71,7 +71,7 @@ impl Permit {
         }
         self.partition.with(|state, now, wakes| {
             if let Some(plan) = state.core.plan().adopting(&stated) {
-                state.core.set_plan(now, plan);
+                state.set_plan(now, &plan, wakes);
             }
             for left in &stated {
                 state.core.told(now, left);

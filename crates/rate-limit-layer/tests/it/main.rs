@@ -18,6 +18,10 @@ mod memory;
 mod order;
 mod pacing;
 mod refusals;
+#[cfg(feature = "redis")]
+mod shared;
+#[cfg(feature = "redis")]
+mod shared_redis;
 mod stalled;
 mod start_by;
 mod support;

@@ -134,8 +134,8 @@ const CODES: &[Rule] = &[
     ]),
     // Under a 429 it may be any quota.
     exhausted("quota code", Scope::Account)
-        .status(&[400, 401, 402, 403])
-        .code(&["*quota_exceeded", "quotaExceeded", "dailyLimitExceeded*"]),
+        .status(&[401, 402, 403])
+        .code(&["quota_exceeded"]),
     exhausted("free usage code", Scope::Account)
         .code(&["free_usage_*", "EXCEED_TOKEN_QUOTA_LIMIT"]),
     // Codes that no two providers use for two things.
@@ -144,10 +144,10 @@ const CODES: &[Rule] = &[
         .code(&["*PerDayPer*"]),
     tokens("token quota id", Scope::Model)
         .status(SLOWED)
-        .code(&["*TokensPerM*", "*TPMExceeded", "*TpmRateLimit*", "tpm_*"]),
+        .code(&["*TokensPerM*", "*TPMExceeded", "*TpmRateLimit*"]),
     rate("request quota id", Scope::Model)
         .status(SLOWED)
-        .code(&["*RequestsPerM*", "*RPMExceeded", "*RpmRateLimit*", "rpm_*"]),
+        .code(&["*RequestsPerM*", "*RPMExceeded", "*RpmRateLimit*"]),
     exhausted("self-set limit", Scope::Model)
         .code(&["SetLimitExceeded", "INSUFFICIENT_G1_CREDITS*"]),
     concurrency("in flight code", Scope::Account)

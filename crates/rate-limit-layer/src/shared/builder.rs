@@ -1,0 +1,114 @@
+use std::fmt;
+use std::time::Duration;
+
+use super::driver::StoreDriver;
+use super::error::ConnectError;
+use super::local::LocalStore;
+use super::outage::Outage;
+use super::server::Server;
+use super::store::{Backend, SharedStore};
+
+/// Joins a store; begin with [`SharedStore::builder`].
+#[must_use = "a builder does nothing until it connects or joins"]
+pub struct SharedStoreBuilder {
+    pub(super) outage: Outage,
+    pub(super) time_limit: Duration,
+    pub(super) prefix: String,
+    pub(super) instance: String,
+}
+
+impl SharedStoreBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            outage: Outage::LastShare,
+            time_limit: Duration::from_millis(100),
+            prefix: "rate-limit".to_owned(),
+            instance: format!("{:016x}", random()),
+        }
+    }
+
+    /// Sets what to do while the store is out of reach. [`Outage::LastShare`] unless set.
+    pub fn outage(self, outage: Outage) -> Self {
+        Self { outage, ..self }
+    }
+
+    /// Sets how long one call may take before the store counts as out of reach: 100 ms unless set, and at
+    /// least a millisecond. No request waits that long more than once.
+    pub fn time_limit(self, limit: Duration) -> Self {
+        Self {
+            time_limit: limit.max(Duration::from_millis(1)),
+            ..self
+        }
+    }
+
+    /// Sets what all keys begin with, `rate-limit` unless set. Only instances with the same prefix share.
+    pub fn prefix(self, prefix: impl Into<String>) -> Self {
+        Self {
+            prefix: prefix.into(),
+            ..self
+        }
+    }
+
+    /// Sets the name of this instance, which no other may have. Random unless set.
+    pub fn instance(self, instance: impl Into<String>) -> Self {
+        Self {
+            instance: instance.into(),
+            ..self
+        }
+    }
+
+    /// Connects to Redis or Valkey: `redis://user:password@host:port/database`, `unix:///path`, or
+    /// `rediss://` where the `redis` crate has a feature for TLS on.
+    ///
+    /// The connection is shared by all calls, and made anew whenever it breaks.
+    ///
+    /// # Errors
+    ///
+    /// If nobody answers within five seconds, user or password are wrong, the server is older than 6.0, or
+    /// its `maxmemory-policy` lets it forget any key.
+    pub async fn connect(self, url: &str) -> Result<(SharedStore, StoreDriver), ConnectError> {
+        let server = Server::connect(url, self.time_limit).await?;
+        Ok(SharedStore::new(Backend::Server(server), self))
+    }
+
+    /// Connects to a cluster of which some nodes are at these URLs. Each partition lives in one hash slot.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn connect_cluster<I>(
+        self,
+        urls: I,
+    ) -> Result<(SharedStore, StoreDriver), ConnectError>
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let urls = urls.into_iter().map(Into::into).collect();
+        let server = Server::connect_cluster(urls, self.time_limit).await?;
+        Ok(SharedStore::new(Backend::Server(server), self))
+    }
+
+    /// Joins a store in this process, as one more instance.
+    pub fn join(self, store: &LocalStore) -> (SharedStore, StoreDriver) {
+        SharedStore::new(Backend::Local(store.clone()), self)
+    }
+}
+
+impl fmt::Debug for SharedStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedStoreBuilder")
+            .field("outage", &self.outage)
+            .field("time_limit", &self.time_limit)
+            .field("prefix", &self.prefix)
+            .field("instance", &self.instance)
+            .finish()
+    }
+}
+
+/// A random number from the seed that the standard library takes for its maps.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+
+    RandomState::new().hash_one(std::process::id())
+}

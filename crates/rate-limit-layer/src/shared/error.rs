@@ -1,0 +1,98 @@
+use std::error::Error;
+use std::fmt;
+
+/// Why the store cannot be used. It says what is wrong in one sentence, without the password.
+#[derive(Debug)]
+pub struct ConnectError {
+    kind: Kind,
+    source: Option<redis::RedisError>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    Url,
+    Unreachable,
+    Auth,
+    TooOld(String),
+    Eviction(String),
+    Refused,
+}
+
+impl ConnectError {
+    pub(super) const fn new(kind: Kind) -> Self {
+        Self { kind, source: None }
+    }
+
+    /// What an error of the client comes to.
+    pub(super) fn of(error: redis::RedisError) -> Self {
+        let is_auth = error.kind() == redis::ErrorKind::AuthenticationFailed
+            || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
+        let kind = if is_auth {
+            Kind::Auth
+        } else if error.kind() == redis::ErrorKind::InvalidClientConfig {
+            Kind::Url
+        } else if error.is_io_error() || error.is_timeout() || error.is_connection_refusal() {
+            Kind::Unreachable
+        } else {
+            Kind::Refused
+        };
+        Self {
+            kind,
+            source: Some(error),
+        }
+    }
+
+    /// Whether user and password are wrong, or do not allow what is needed.
+    #[must_use]
+    pub fn is_auth(&self) -> bool {
+        self.kind == Kind::Auth
+    }
+
+    /// Whether the server may evict keys that are in use.
+    #[must_use]
+    pub const fn is_eviction_policy(&self) -> bool {
+        matches!(self.kind, Kind::Eviction(_))
+    }
+
+    /// Whether the server is older than version 6.
+    #[must_use]
+    pub const fn is_too_old(&self) -> bool {
+        matches!(self.kind, Kind::TooOld(_))
+    }
+
+    /// Whether no server answered.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        self.kind == Kind::Unreachable
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Url => write!(f, "the store's URL is not one of Redis"),
+            Kind::Unreachable => write!(f, "no Redis or Valkey answers at the store's URL"),
+            Kind::Auth => write!(
+                f,
+                "the store refuses the user and password, or they do not allow EVALSHA, SCRIPT, INFO and keys of its prefix"
+            ),
+            Kind::TooOld(version) => {
+                write!(
+                    f,
+                    "the store is version {version}, and 6.0 is the oldest that will do"
+                )
+            }
+            Kind::Eviction(policy) => write!(
+                f,
+                "the store has maxmemory-policy {policy}, which forgets what was sent when memory is full: set it to noeviction"
+            ),
+            Kind::Refused => write!(f, "the store refuses what is needed"),
+        }
+    }
+}
+
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|error| error as _)
+    }
+}

@@ -1,0 +1,65 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::wire;
+
+/// The scripts as the server gets them.
+#[derive(Debug, Default)]
+pub(super) struct Scripts {
+    made: Mutex<HashMap<wire::Script, Arc<Text>>>,
+}
+
+/// A script, and the name by which the server knows it once it has seen it.
+#[derive(Debug)]
+pub(super) struct Text {
+    pub(super) body: String,
+    pub(super) sha: String,
+}
+
+/// Part of every key. It changes whenever the scripts do, so that during an upgrade none reads what another
+/// wrote.
+pub(super) const VERSION: &str = "v1";
+
+impl Scripts {
+    pub(super) fn get(&self, script: wire::Script) -> Arc<Text> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = made.entry(script);
+        Arc::clone(entry.or_insert_with(|| {
+            let body = body(script);
+            let sha = redis::Script::new(&body).get_hash().to_owned();
+            Arc::new(Text { body, sha })
+        }))
+    }
+}
+
+/// The text of a script.
+pub(super) fn body(script: wire::Script) -> String {
+    match script {
+        wire::Script::Sync => include_str!("script/sync.lua").to_owned(),
+        wire::Script::Reserve(limits) => unrolled(include_str!("script/reserve.lua"), limits),
+    }
+}
+
+/// Repeats what stands between `<<` and `>>` for each limit. The comment at the top, which speaks of them, is
+/// left out.
+fn unrolled(template: &str, limits: usize) -> String {
+    let code = template
+        .lines()
+        .skip_while(|line| line.starts_with("--"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let mut text = String::new();
+    for part in code.split(">>") {
+        let Some((once, each)) = part.split_once("<<") else {
+            text.push_str(part);
+            continue;
+        };
+        text.push_str(once);
+        for limit in 1..=limits {
+            text.push_str(&each.replace('@', &limit.to_string()));
+        }
+    }
+    text.replace("HEAD'", &format!("{}'", "d".repeat(7 * limits)))
+        .replace("ARGS'", &format!("{}'", "d".repeat(6 * limits)))
+        .replace("COSTS'", &format!("{}'", "d".repeat(limits)))
+}

@@ -1,0 +1,334 @@
+-- Everything but granting: joining the fleet, giving back and settling what was granted, freezes, a new quota.
+-- What it is for comes rarely or in batches, so this one is written to be read.
+--
+-- in:  generation, epoch, calls seen, guard, guard delta, most guard, clock error, frozen, frozen tokens, closed,
+--      out since, expected members, beat, time to live, limits, corrections,
+--      for each limit: most, burst, window, grain, blocks, where its log begins, unit,
+--      for each correction: when it was granted, what to take off by limit, what to add by limit,
+--      for each limit: entries to seed, and when and what each was
+--      the member's name; the quota as the others are to read it
+-- out: status, now, guard, calls, granted, next, what the state begins with; then the quota, if theirs is newer
+local OK, STALE, HELD, OTHER = 0, 1, 2, 3
+local HOLD, GONE = 1000000, 25000000
+local state, log, fleet = KEYS[1], KEYS[2], KEYS[3]
+local call, pack, take = redis.call, struct.pack, struct.unpack
+local RARE = { 'gen', 'hold', 'epoch', 'frozen', 'frozen_tokens', 'closed', 'members', 'ttl', 'expected', 'seeded', 'out' }
+local BUSY = { 'now', 'guard', 'err', 'last', 'calls', 'granted', 'expire', 'skew' }
+local LIMIT = { 'full', 'used', 'tail', 'head', 'kept', 'sent', 'spent' }
+
+local cursor, arg = 1, ARGV[1]
+local function read(count)
+  local values = {}
+  for i = 1, count do
+    values[i], cursor = take('<d', arg, cursor)
+  end
+  return values
+end
+local function fields(names, values, into)
+  for i, name in ipairs(names) do into[name] = values[i] end
+  return into
+end
+local ask = fields({ 'gen', 'epoch', 'calls', 'guard', 'delta', 'most_guard', 'err', 'frozen', 'frozen_tokens', 'closed',
+  'since', 'expected', 'beat', 'ttl', 'limits', 'corrections' }, read(16), {})
+local SHAPE = { 'most', 'burst', 'window', 'grain', 'blocks', 'off', 'unit' }
+local shapes = {}
+for i = 1, ask.limits do shapes[i] = fields(SHAPE, read(7), {}) end
+local corrections, seeds = {}, {}
+for i = 1, ask.corrections do
+  corrections[i] = { at = read(1)[1], less = read(ask.limits), more = read(ask.limits) }
+end
+for i = 1, ask.limits do
+  seeds[i] = {}
+  for k = 1, read(1)[1] do seeds[i][k] = read(2) end
+end
+local name, quota = 'm:' .. ARGV[2], ARGV[3]
+
+local now = tonumber(ARGV[4])
+if not now then
+  local time = call('TIME')
+  now = time[1] * 1000000 + time[2]
+end
+
+-- The state, or a new one.
+local s, limits = { skew = 0 }, {}
+local old = call('GET', state)
+local theirs = call('HGET', fleet, 'quota')
+if not old or not theirs then
+  old, theirs = nil, nil
+  call('DEL', state, log, fleet)
+  fields(RARE, { 0, 0, ask.epoch, 0, 0, 0, 0, ask.ttl, 0, 0, 0 }, s)
+  fields(BUSY, { 0, ask.guard, 0, 0, 0, 0, 0, 0 }, s)
+else
+  local at = 1
+  local function some(names, into)
+    for _, field in ipairs(names) do
+      into[field], at = take('<d', old, at)
+    end
+  end
+  some(RARE, s)
+  some(BUSY, s)
+  local count, place = take('<d', theirs)
+  for i = 1, count do
+    limits[i] = { shape = {} }
+    for _, field in ipairs(SHAPE) do
+      limits[i].shape[field], place = take('<d', theirs, place)
+    end
+  end
+  for i = 1, count do some(LIMIT, limits[i]) end
+  for i = 1, count do
+    local l = limits[i]
+    local length = (l.head - 1) % 8 * 16
+    l.top, at = string.sub(old, at, at + length - 1), at + length
+    l.block = ''
+    if l.kept >= 0 then
+      l.block, at = string.sub(old, at, at + 127), at + 128
+    end
+  end
+end
+now = now + s.skew
+if s.now > now then
+  s.skew = s.skew + s.now - now
+  now = s.now
+end
+
+local function span(shape) return shape.window + s.guard + s.err end
+local function time(shape, cost)
+  local gain = cost * span(shape) / shape.most
+  return gain - gain % 1
+end
+
+-- A log as a list, and a list as a log.
+local function entries(l)
+  local ring = call('GETRANGE', log, l.shape.off, l.shape.off + l.shape.blocks * 128 - 1)
+  local first, list = l.head - 1 - (l.head - 1) % 8, {}
+  for index = l.tail, l.head - 1 do
+    local sent, spent = l.sent, l.spent
+    if index < first then
+      sent, spent = take('<dd', ring, index % (l.shape.blocks * 8) * 16 + 1)
+    elseif index < l.head - 1 then
+      sent, spent = take('<dd', l.top, index % 8 * 16 + 1)
+    end
+    list[#list + 1] = { sent, spent }
+  end
+  return list
+end
+local function rebuilt(shape, list)
+  while #list > shape.blocks * 8 - 16 do
+    local half = {}
+    for i = 1, #list, 2 do
+      local one, other = list[i], list[i + 1]
+      half[#half + 1] = other and { other[1], one[2] + other[2] } or one
+    end
+    list = half
+  end
+  local l = { shape = shape, full = 0, used = 0, tail = 1, head = #list + 1, kept = -1, block = '', sent = 0, spent = 0 }
+  local text = { pack('<dd', 0, 0) }
+  for i, entry in ipairs(list) do
+    l.used = l.used + entry[2]
+    l.full = math.max(l.full, entry[1]) + time(shape, entry[2])
+    l.sent, l.spent = entry[1], entry[2]
+    s.last = math.max(s.last, entry[1])
+    text[i + 1] = pack('<dd', entry[1], entry[2])
+  end
+  local full = #list - #list % 8
+  if full > 0 then call('SETRANGE', log, shape.off, table.concat(text, '', 1, full)) end
+  l.top = table.concat(text, '', full + 1, #list)
+  return l
+end
+local function merged(one, other)
+  local list, k = {}, 1
+  for _, entry in ipairs(one) do
+    while other[k] and other[k][1] < entry[1] do
+      list[#list + 1] = other[k]
+      k = k + 1
+    end
+    list[#list + 1] = entry
+  end
+  for i = k, #other do list[#list + 1] = other[i] end
+  return list
+end
+
+-- A generation begins where something may be missing: all are to tell what they sent before any slot is granted.
+local function begin(expected)
+  s.gen = math.max(now, s.gen + 1)
+  s.hold, s.expected, s.seeded, s.last = now + HOLD, expected, 0, now
+  for i, l in ipairs(limits) do limits[i] = rebuilt(l.shape, {}) end
+end
+local function members()
+  local all, count = call('HGETALL', fleet), 0
+  for i = 1, #all, 2 do
+    if all[i] ~= 'quota' then
+      local _, seen = take('<dd', all[i + 1])
+      if seen < s.now - GONE then call('HDEL', fleet, all[i]) else count = count + 1 end
+    end
+  end
+  return count
+end
+local fresh = not old
+if fresh then
+  s.now = now
+  begin(ask.expected)
+elseif ask.calls > s.calls and ask.gen == s.gen or ask.gen == s.gen and ask.since > 0 and 2 * s.now < ask.since + now then
+  -- Grants were lost, or nobody was served while this one was out.
+  begin(members())
+end
+
+-- The quota: the later one.
+local status = OK
+if ask.epoch > s.epoch or fresh then
+  local kept = {}
+  for i, shape in ipairs(shapes) do
+    local list, full = {}, now
+    for _, l in ipairs(limits) do
+      if l.shape.unit == shape.unit and l.shape.window == shape.window then list, full = entries(l), l.full end
+    end
+    kept[i] = { list, full }
+  end
+  call('DEL', log)
+  for i, shape in ipairs(shapes) do
+    limits[i] = rebuilt(shape, kept[i][1])
+    limits[i].full = kept[i][2]
+  end
+  for i = #limits, #shapes + 1, -1 do limits[i] = nil end
+  s.epoch, s.ttl, theirs, s.expire = ask.epoch, ask.ttl, nil, 0
+  call('HSET', fleet, 'quota', quota)
+elseif ask.epoch < s.epoch then
+  status = OTHER
+end
+
+s.guard = math.max(0, math.min(s.guard + ask.delta, ask.most_guard))
+s.err = math.max(s.err, ask.err)
+s.frozen = math.max(s.frozen, ask.frozen)
+s.frozen_tokens = math.max(s.frozen_tokens, ask.frozen_tokens)
+s.closed = math.max(s.closed, ask.closed)
+
+if status == OK then
+  for i, shape in ipairs(shapes) do limits[i].shape = shape end
+
+  -- What was granted is corrected where it counts.
+  local rings = {}
+  local function entry(i, l, index)
+    if index == l.head - 1 then return l.sent, l.spent end
+    if index >= l.head - 1 - (l.head - 1) % 8 then return take('<dd', l.top, index % 8 * 16 + 1) end
+    rings[i] = rings[i] or call('GETRANGE', log, l.shape.off, l.shape.off + l.shape.blocks * 128 - 1)
+    return take('<dd', rings[i], index % (l.shape.blocks * 8) * 16 + 1)
+  end
+  local function find(i, l, at)
+    local low, high = l.tail, l.head
+    while low < high do
+      local middle = math.floor((low + high) / 2)
+      if entry(i, l, middle) < at then low = middle + 1 else high = middle end
+    end
+    return low < l.head and low or nil
+  end
+  -- The entry of what was granted then: that of its time, or the one it was merged with. The oldest may be
+  -- neither, if that one has left already.
+  local function granted(i, l, at, cost)
+    local index = find(i, l, at)
+    if not index then return nil end
+    local sent, spent = entry(i, l, index)
+    local grain = l.shape.grain
+    if index == l.tail and sent ~= at and not (grain > 0 and sent - sent % grain == at - at % grain) then
+      return nil
+    end
+    while spent < cost and index + 1 < l.head do
+      local after, also = entry(i, l, index + 1)
+      if after ~= at then break end
+      index, spent = index + 1, also
+    end
+    return index
+  end
+  local function change(i, l, index, by)
+    local sent, spent = entry(i, l, index)
+    local left = math.max(0, spent + by)
+    l.used = l.used + left - spent
+    if index == l.head - 1 then
+      l.spent = left
+    elseif index >= l.head - 1 - (l.head - 1) % 8 then
+      local place = index % 8 * 16
+      l.top = string.sub(l.top, 1, place) .. pack('<dd', sent, left) .. string.sub(l.top, place + 17)
+    else
+      call('SETRANGE', log, l.shape.off + index % (l.shape.blocks * 8) * 16, pack('<dd', sent, left))
+      rings[i], l.kept, l.block = nil, -1, ''
+    end
+  end
+  for _, correction in ipairs(corrections) do
+    for i, l in ipairs(limits) do
+      local less, more = correction.less[i], correction.more[i]
+      if less > 0 then
+        local index = granted(i, l, correction.at, less)
+        if index then change(i, l, index, -less) end
+      end
+      if more > less then
+        l.full = math.max(l.full, now) + time(l.shape, more - less)
+      else
+        l.full = l.full - time(l.shape, less - more)
+      end
+      if more > 0 then
+        local index = find(i, l, now)
+        if not index and l.head > l.tail and l.head - l.tail >= l.shape.blocks * 8 - 16 then
+          l.sent, index = now, l.head - 1
+        end
+        if index then
+          change(i, l, index, more)
+        else
+          l.top = l.top .. pack('<dd', l.sent, l.spent)
+          if l.head % 8 == 0 then
+            call('SETRANGE', log, l.shape.off + (l.head - 8) % (l.shape.blocks * 8) * 16, l.top)
+            rings[i], l.top = nil, ''
+          end
+          l.used, l.head, l.sent, l.spent = l.used + more, l.head + 1, now, more
+        end
+      end
+    end
+  end
+
+  -- What a member sent, once in a generation, or while it was out.
+  local known = call('HGET', fleet, name)
+  local told = known and take('<d', known) or 0
+  local since = told ~= s.gen and 0 or ask.gen == s.gen and ask.since > 0 and ask.since or now
+  for i, l in ipairs(limits) do
+    local new = {}
+    for _, seed in ipairs(seeds[i]) do
+      if seed[1] > since and since < now then new[#new + 1] = { math.min(seed[1], now), seed[2] } end
+    end
+    if #new > 0 then limits[i] = rebuilt(l.shape, merged(entries(l), new)) end
+  end
+  call('HSET', fleet, name, pack('<dd', s.gen, now))
+  if told ~= s.gen then s.seeded = s.seeded + 1 end
+  if ask.beat ~= 0 or not known then
+    s.members = members()
+    s.expire = 0
+  end
+  if s.hold > 0 and s.seeded >= s.expected then
+    s.hold = 0
+  elseif s.hold > 0 and now >= s.hold then
+    -- Some did not come. What they may have sent is taken for their part of the limits.
+    for i, l in ipairs(limits) do
+      local part = l.shape.most * (s.expected - s.seeded) / s.expected
+      if part - part % 1 > 0 then
+        limits[i] = rebuilt(l.shape, merged({ { s.gen, part - part % 1 } }, entries(l)))
+      end
+    end
+    s.hold = 0
+  end
+end
+s.now = now
+s.calls = s.calls + 1
+
+if s.expire - now < s.ttl * 750 then
+  s.expire = now + s.ttl * 1000
+  call('PEXPIRE', log, s.ttl)
+  call('PEXPIRE', fleet, s.ttl)
+end
+local text = {}
+local function put(names, from)
+  for _, field in ipairs(names) do text[#text + 1] = pack('<d', from[field]) end
+end
+put(RARE, s)
+local rare = table.concat(text)
+put(BUSY, s)
+for _, l in ipairs(limits) do put(LIMIT, l) end
+for _, l in ipairs(limits) do text[#text + 1] = l.top .. l.block end
+call('SET', state, table.concat(text), 'PX', s.ttl)
+return pack('<dddddd', status, now, s.guard, s.calls, s.granted, s.hold > 0 and s.hold or now) .. rare .. (theirs and status == OTHER and theirs or '')

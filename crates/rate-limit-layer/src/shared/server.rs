@@ -1,0 +1,148 @@
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::{Client, Cmd, RedisResult, Value};
+use tokio::time::timeout;
+
+use super::error::{ConnectError, Kind};
+use super::script::{Scripts, VERSION};
+use super::wire::{Call, Script};
+
+/// Redis or Valkey: one connection for all calls, or one for each node of a cluster.
+pub(super) struct Server {
+    connection: Connection,
+    scripts: Scripts,
+}
+
+#[derive(Clone)]
+enum Connection {
+    One(ConnectionManager),
+    Cluster(ClusterConnection),
+}
+
+/// How long connecting may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Server {
+    pub(super) async fn connect(url: &str, time_limit: Duration) -> Result<Self, ConnectError> {
+        let client = Client::open(url).map_err(ConnectError::of)?;
+        // Calls have a time limit of their own; what is late may still be told to the connection.
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_max_delay(Duration::from_millis(100))
+            .set_connection_timeout(Some(time_limit.max(Duration::from_millis(500))))
+            .set_response_timeout(Some(time_limit));
+        let connecting = ConnectionManager::new_with_config(client, config);
+        let connection = within(connecting).await?;
+        Self::checked(Connection::One(connection)).await
+    }
+
+    pub(super) async fn connect_cluster(
+        urls: Vec<String>,
+        time_limit: Duration,
+    ) -> Result<Self, ConnectError> {
+        let client = ClusterClient::builder(urls)
+            .connection_timeout(time_limit.max(Duration::from_millis(500)))
+            .response_timeout(time_limit)
+            .retries(1)
+            .build()
+            .map_err(ConnectError::of)?;
+        let connection = within(client.get_async_connection()).await?;
+        Self::checked(Connection::Cluster(connection)).await
+    }
+
+    /// Refuses a server that will not do, before anything depends on it.
+    async fn checked(connection: Connection) -> Result<Self, ConnectError> {
+        let server = Self {
+            connection,
+            scripts: Scripts::default(),
+        };
+        let info = server.info("server").await?;
+        let version = field(&info, "redis_version:").unwrap_or_default();
+        let major = version
+            .split('.')
+            .next()
+            .and_then(|major| major.parse().ok());
+        if major.is_some_and(|major: u32| major < 6) {
+            return Err(ConnectError::new(Kind::TooOld(version.to_owned())));
+        }
+        let info = server.info("memory").await?;
+        let policy = field(&info, "maxmemory_policy:").unwrap_or_default();
+        if policy.starts_with("allkeys") {
+            return Err(ConnectError::new(Kind::Eviction(policy.to_owned())));
+        }
+        Ok(server)
+    }
+
+    async fn info(&self, section: &str) -> Result<String, ConnectError> {
+        let mut command = redis::cmd("INFO");
+        command.arg(section);
+        let value = within(self.send(&command)).await?;
+        // A cluster answers by node; the first that says something will do.
+        let text = match value {
+            Value::Map(nodes) => nodes
+                .into_iter()
+                .next()
+                .map_or(Value::Nil, |(_, text)| text),
+            text => text,
+        };
+        redis::from_redis_value(text).map_err(|error| ConnectError::of(error.into()))
+    }
+
+    /// Calls a script on the state of one partition. `None` if it fails, for whatever reason.
+    pub(super) async fn call(&self, key: &str, call: &Call) -> Option<Vec<u8>> {
+        let script = self.scripts.get(call.script);
+        let (state, log) = (
+            format!("{key}:{VERSION}:state"),
+            format!("{key}:{VERSION}:log"),
+        );
+        let with = |name: &str, script: &str| {
+            let mut command = redis::cmd(name);
+            command.arg(script);
+            match call.script {
+                Script::Reserve(_) => command.arg(2).arg(&state).arg(&log).arg(&call.numbers),
+                Script::Sync => command
+                    .arg(3)
+                    .arg(&state)
+                    .arg(&log)
+                    .arg(format!("{key}:{VERSION}:fleet"))
+                    .arg(&call.numbers)
+                    .arg(&call.member)
+                    .arg(&call.quota),
+            };
+            command
+        };
+        let answer = match self.send(&with("EVALSHA", &script.sha)).await {
+            Err(error) if error.code() == Some("NOSCRIPT") => {
+                // The server has the script from then on, whatever node of a cluster it is.
+                self.send(&with("EVAL", &script.body)).await
+            }
+            answer => answer,
+        };
+        match answer {
+            Ok(Value::BulkString(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        match self.connection.clone() {
+            Connection::One(mut one) => command.query_async(&mut one).await,
+            Connection::Cluster(mut cluster) => command.query_async(&mut cluster).await,
+        }
+    }
+}
+
+async fn within<T>(connecting: impl Future<Output = RedisResult<T>>) -> Result<T, ConnectError> {
+    match timeout(PATIENCE, connecting).await {
+        Ok(connected) => connected.map_err(ConnectError::of),
+        Err(_) => Err(ConnectError::new(Kind::Unreachable)),
+    }
+}
+
+/// The value of a line of INFO.
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name))
+}

@@ -1,0 +1,404 @@
+//! The scripts against the arithmetic in Rust, and that against a brute-force count: the same calls in any
+//! order, at any times.
+
+use proptest::prelude::*;
+use test_support::redis::Server;
+
+use super::model::Model;
+use super::script::body;
+use super::shape::{self, Shape, shapes};
+use super::wire::{self, Call, Correction, Known, Learned, News, Reply, Script, Status, Wanted};
+use crate::{Quota, Unit};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Pass(u64),
+
+    /// The clock is set back.
+    Back(u64),
+    Reserve {
+        who: usize,
+        costs: Vec<(u64, u64)>,
+        delta: i32,
+        err: u32,
+        scale: f64,
+    },
+    Sync {
+        who: usize,
+        out: Option<u64>,
+        freeze: Option<(usize, u64)>,
+        settle: Vec<(usize, u64)>,
+        seeds: Vec<u64>,
+        beat: bool,
+    },
+    SetQuota(usize, usize),
+
+    /// Forgets how many calls there were, as a replica that was behind.
+    Ahead(usize),
+    Wipe,
+}
+
+fn steps(quotas: bool) -> impl Strategy<Value = Vec<Step>> {
+    let who = || 0..3_usize;
+    let reserve = (
+        who(),
+        prop::collection::vec((0..300_u64, 0..200_u64), 0..8),
+        -2000..20_000_i32,
+        0..3000_u32,
+        prop_oneof![4 => Just(1.0), 1 => 0.05..1.0],
+    );
+    let sync = (
+        who(),
+        prop::option::weighted(0.2, 0..5_000_000_u64),
+        prop::option::weighted(0.1, (0..3_usize, 0..3_000_000_u64)),
+        prop::collection::vec((0..40_usize, 0..400_u64), 0..6),
+        prop::collection::vec(0..20_000_000_u64, 0..12),
+        any::<bool>(),
+    );
+    let rare = u32::from(quotas);
+    let step = prop_oneof![
+        6 => (0..600_000_u64).prop_map(Step::Pass),
+        1 => (0..12_000_000_u64).prop_map(Step::Pass),
+        10 => reserve.prop_map(|(who, costs, delta, err, scale)| Step::Reserve { who, costs, delta, err, scale }),
+        5 => sync.prop_map(|(who, out, freeze, settle, seeds, beat)| Step::Sync { who, out, freeze, settle, seeds, beat }),
+        rare => (0..5_000_000_u64).prop_map(Step::Back),
+        rare => (who(), 0..4_usize).prop_map(|(who, which)| Step::SetQuota(who, which)),
+        rare => who().prop_map(Step::Ahead),
+        rare => Just(Step::Wipe),
+    ];
+    prop::collection::vec(step, 1..150)
+}
+
+fn quotas() -> [Quota; 4] {
+    let second = std::time::Duration::from_secs(1);
+    [
+        Quota::new()
+            .requests_per_second(5)
+            .limit(Unit::Requests, 40, 10 * second),
+        Quota::new()
+            .requests_per_second(10)
+            .tokens_per_second(2000)
+            .limit(Unit::Tokens, 9000, 10 * second),
+        Quota::new().limit(Unit::Requests, 5000, second).limit(
+            Unit::InputTokens,
+            30_000,
+            3 * second,
+        ),
+        Quota::new().requests_per_second(30).allow_bursts(),
+    ]
+}
+
+/// One who takes part.
+#[derive(Clone, Debug, Default)]
+struct Member {
+    known: Known,
+    version: u32,
+    quota: usize,
+    granted: Vec<(f64, Vec<f64>)>,
+}
+
+struct World<'a> {
+    now: f64,
+    model: Model,
+    server: Option<(&'a mut redis::Connection, String)>,
+    members: Vec<Member>,
+
+    /// All slots that were not given back, for the count.
+    slots: Vec<(f64, Vec<f64>)>,
+    counted: Option<Quota>,
+}
+
+const START: f64 = 1e15;
+const GUARD: f64 = 50_000.0;
+
+impl<'a> World<'a> {
+    fn new(server: Option<(&'a mut redis::Connection, String)>, counted: Option<usize>) -> Self {
+        let mut members = vec![Member::default(); 3];
+        for member in &mut members {
+            member.quota = counted.unwrap_or(0);
+            let written = shape::written(&quotas()[member.quota]);
+            member.known.epoch = shape::epoch(0, &written);
+        }
+        Self {
+            now: START,
+            model: Model::default(),
+            server,
+            members,
+            slots: Vec::new(),
+            counted: counted.map(|which| quotas()[which]),
+        }
+    }
+
+    /// Makes the same call on both.
+    fn call(&mut self, call: &Call) -> Reply {
+        let answer = self.model.call(self.now, call);
+        if let Some((server, key)) = &mut self.server {
+            let mut command = redis::cmd("EVAL");
+            command.arg(body(call.script));
+            let keys = [
+                format!("{key}:state"),
+                format!("{key}:log"),
+                format!("{key}:fleet"),
+            ];
+            match call.script {
+                Script::Reserve(_) => command
+                    .arg(2)
+                    .arg(&keys[..2])
+                    .arg(&call.numbers)
+                    .arg(self.now),
+                Script::Sync => command
+                    .arg(3)
+                    .arg(&keys)
+                    .arg(&call.numbers)
+                    .arg(&call.member)
+                    .arg(&call.quota)
+                    .arg(self.now),
+            };
+            let theirs: Vec<u8> = command.query(server).unwrap();
+            assert_eq!(
+                wire::numbers(&theirs),
+                wire::numbers(&answer),
+                "the script and its twin disagree about {call:?}"
+            );
+        }
+        Reply::read(&answer).unwrap()
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Pass(time) => self.now += super::number::count(time),
+            Step::Back(time) => self.now -= super::number::count(time),
+            Step::Reserve {
+                who,
+                costs,
+                delta,
+                err,
+                scale,
+            } => self.reserve(who, &costs, f64::from(delta), f64::from(err), scale),
+            Step::Sync {
+                who,
+                out,
+                freeze,
+                settle,
+                seeds,
+                beat,
+            } => self.sync(who, out, freeze, &settle, &seeds, beat),
+            Step::SetQuota(who, which) => {
+                let member = &mut self.members[who];
+                member.quota = which;
+                member.version += 1;
+                member.granted.clear();
+                let written = shape::written(&quotas()[which]);
+                member.known.epoch = shape::epoch(member.version, &written);
+            }
+            Step::Ahead(who) => self.members[who].known.calls += 1.0,
+            Step::Wipe => {
+                self.model = Model::default();
+                if let Some((server, _)) = &mut self.server {
+                    redis::cmd("FLUSHALL").exec(*server).unwrap();
+                }
+            }
+        }
+    }
+
+    fn shapes(&self, who: usize, scale: f64) -> Vec<Shape> {
+        shapes(&quotas()[self.members[who].quota], scale)
+    }
+
+    fn reserve(&mut self, who: usize, costs: &[(u64, u64)], delta: f64, err: f64, scale: f64) {
+        let counted = self.counted.is_some();
+        let shapes = self.shapes(who, if counted { 1.0 } else { scale });
+        let quota = quotas()[self.members[who].quota];
+        let cost = |(input, output): (u64, u64)| {
+            let cost = crate::Cost::tokens(input, output);
+            let limits = quota.limits().iter();
+            limits
+                .map(|limit| super::number::count(cost.of(limit.unit())))
+                .collect::<Vec<_>>()
+        };
+        let wanted: Vec<_> = costs
+            .iter()
+            .map(|it| Wanted {
+                tokens: it.0 + it.1 > 0,
+                costs: cost(*it),
+            })
+            .collect();
+        let learned = Learned {
+            delta: if counted { 0.0 } else { delta },
+            most_guard: 250_000.0,
+            err,
+        };
+        let numbers = wire::reserve(self.members[who].known, learned, &shapes, &wanted);
+        let reply = self.call(&Call {
+            script: Script::Reserve(shapes.len()),
+            numbers,
+            member: Vec::new(),
+            quota: Vec::new(),
+        });
+        if reply.status == Status::Fine {
+            self.members[who].known.calls = reply.calls;
+            for (slot, wanted) in reply.slots().into_iter().zip(wanted) {
+                assert!(slot >= reply.now);
+                self.granted(slot, &wanted.costs);
+                self.members[who].granted.push((slot, wanted.costs));
+            }
+        }
+    }
+
+    fn sync(
+        &mut self,
+        who: usize,
+        out: Option<u64>,
+        freeze: Option<(usize, u64)>,
+        settle: &[(usize, u64)],
+        seeds: &[u64],
+        beat: bool,
+    ) {
+        let shapes = self.shapes(who, 1.0);
+        let counted = self.counted.is_some();
+        let mut news = News {
+            guard: GUARD,
+            beat,
+            ttl: 120_000.0,
+            expected: 3.0,
+            ..News::default()
+        };
+        if let Some((which, until)) = freeze {
+            let until = self.now + super::number::count(until);
+            match which {
+                2 => news.closed = until,
+                unit => news.frozen[unit] = until,
+            }
+        }
+        for (which, actual) in settle {
+            let granted = &mut self.members[who].granted;
+            if granted.is_empty() {
+                break;
+            }
+            let (at, costs) = granted.remove(which % granted.len());
+            let actual = super::number::count(*actual);
+            // Given back, or settled for some other number of tokens.
+            let back = which % 3 == 0;
+            let less = costs.clone();
+            let more: Vec<_> = costs
+                .iter()
+                .map(|cost| {
+                    if back || counted {
+                        0.0
+                    } else {
+                        actual.min(*cost * 2.0)
+                    }
+                })
+                .collect();
+            if let Some(slot) = self
+                .slots
+                .iter()
+                .position(|slot| *slot == (at, costs.clone()))
+            {
+                self.slots.remove(slot);
+            }
+            news.corrections.push(Correction { at, less, more });
+        }
+        if !counted {
+            if let Some(out) = out {
+                news.since = (self.now - super::number::count(out)).max(1.0);
+            }
+            let mut at: Vec<_> = seeds
+                .iter()
+                .map(|ago| self.now - super::number::count(*ago))
+                .collect();
+            at.sort_by(f64::total_cmp);
+            news.seeds = shapes
+                .iter()
+                .map(|_| at.iter().map(|at| (*at, 1.0)).collect())
+                .collect();
+        }
+        let member = &self.members[who];
+        let learned = Learned {
+            delta: 0.0,
+            most_guard: 250_000.0,
+            err: 100.0,
+        };
+        let numbers = wire::sync(member.known, learned, &shapes, &news);
+        let reply = self.call(&Call {
+            script: Script::Sync,
+            numbers,
+            member: format!("member {who}").into_bytes(),
+            quota: shape::written(&quotas()[member.quota]),
+        });
+        let member = &mut self.members[who];
+        if reply.status == Status::OtherQuota {
+            let theirs = shape::quota(&reply.rest).unwrap();
+            member.quota = quotas().iter().position(|quota| *quota == theirs).unwrap();
+            member.version = shape::version(reply.epoch);
+            member.known.epoch = reply.epoch;
+            member.granted.clear();
+        } else {
+            member.known.generation = reply.generation;
+            member.known.calls = reply.calls;
+        }
+    }
+
+    /// Checks a slot against all that stand before it.
+    fn granted(&mut self, slot: f64, costs: &[f64]) {
+        if let Some(quota) = &self.counted {
+            for (index, shape) in shapes(quota, 1.0).iter().enumerate() {
+                let inside = self
+                    .slots
+                    .iter()
+                    .filter(|(at, _)| *at > slot - shape.window);
+                let used: f64 = inside.map(|(_, costs)| costs[index]).sum();
+                assert!(
+                    used + costs[index] <= shape.most || used == 0.0 || costs[index] == 0.0,
+                    "{used} + {} in {shape:?}",
+                    costs[index]
+                );
+            }
+        }
+        self.slots.push((slot, costs.to_vec()));
+    }
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+#[test]
+fn the_scripts_do_what_their_twin_does() {
+    let Some(server) = Server::start("") else {
+        return;
+    };
+    let mut connection = redis::Client::open(server.url())
+        .unwrap()
+        .get_connection()
+        .unwrap();
+    let mut runner = proptest::test_runner::TestRunner::new(config(60));
+    let connection = std::cell::RefCell::new(&mut connection);
+    runner
+        .run(&steps(true), |steps| {
+            let mut connection = connection.borrow_mut();
+            redis::cmd("FLUSHALL").exec(&mut connection).unwrap();
+            let mut world = World::new(Some((&mut connection, "case".to_owned())), None);
+            for step in steps {
+                world.step(step);
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+proptest! {
+    #![proptest_config(config(300))]
+
+    #[test]
+    fn no_window_of_the_store_is_exceeded(which in 0..4_usize, steps in steps(false)) {
+        let mut world = World::new(None, Some(which));
+        for step in steps {
+            world.step(step);
+        }
+    }
+}
