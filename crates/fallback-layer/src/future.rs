@@ -1,6 +1,5 @@
 use std::fmt;
 use std::future::Future;
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -110,19 +109,22 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
 
+        // States are set where they are made: one that is handed around is copied each time, and the
+        // future of a whole stack is large.
         loop {
             let (run, current) = (&mut *this.run, *this.current);
-            let flow = match this.state.as_mut().project() {
+            let answer = match this.state.as_mut().project() {
                 StateProj::Choosing => {
                     this.limit.set(None);
                     match run.next() {
-                        Step::Send(current, request) => {
-                            *this.current = current;
-                            Flow::Continue(State::Readying {
+                        Step::Send(next, request) => {
+                            *this.current = next;
+                            this.state.set(State::Readying {
                                 request: Some(request),
-                            })
+                            });
+                            continue;
                         }
-                        Step::Answer(response) => Flow::Break(Ok(response)),
+                        Step::Answer(response) => Some(Ok(response)),
                     }
                 }
                 StateProj::Readying { request } => {
@@ -140,11 +142,12 @@ where
                             this.limit.set(current.first_byte.map(sleep));
                             let reading = run.reader.begin(&request);
                             let host = request.uri().authority().cloned();
-                            Flow::Continue(State::Called {
+                            this.state.set(State::Called {
                                 future: service.call(request),
                                 reading,
                                 host,
-                            })
+                            });
+                            continue;
                         }
                         Poll::Ready(Err(error)) => fail(run, this.on_error, current, error),
                         Poll::Pending => {
@@ -164,15 +167,20 @@ where
                     Poll::Ready(Ok(response)) if run.looks_into(current, &response) => {
                         let (parts, body) = response.into_parts();
                         let (parts, peek) = (Some(parts), Peek::new(body, LOOK));
-                        Flow::Continue(State::Peeking {
-                            parts,
-                            peek,
-                            host: host.take(),
-                        })
+                        let host = host.take();
+                        this.state.set(State::Peeking { parts, peek, host });
+                        continue;
                     }
-                    Poll::Ready(Ok(response)) => Flow::Continue(State::Reading {
-                        read: reading.read(response),
-                    }),
+                    Poll::Ready(Ok(response)) => {
+                        let mut read = reading.read(response);
+                        match Pin::new(&mut read).poll(cx) {
+                            Poll::Ready(response) => judge(run, current, response, b""),
+                            Poll::Pending => {
+                                this.state.set(State::Reading { read });
+                                continue;
+                            }
+                        }
+                    }
                     Poll::Ready(Err(error)) => fail(run, this.on_error, current, error),
                     Poll::Pending => {
                         ready!(elapsed(this.limit.as_mut(), cx));
@@ -188,33 +196,25 @@ where
                 },
                 StateProj::Peeking { parts, peek, host } => {
                     let peeked = ready!(poll_peek(peek, this.limit.as_mut(), cx));
-                    let Some(mut parts) = parts.take() else {
+                    let Some(parts) = parts.take() else {
                         return Poll::Pending; // never: the state is left at once
                     };
-                    let head = peeked.head().clone();
-                    run.classify(&mut parts, host.as_ref(), &head);
-                    judge(
-                        run,
-                        current,
-                        Response::from_parts(parts, peeked.into_body()),
-                        &head,
-                    )
+                    judge_peeked(run, current, parts, host.as_ref(), peeked)
                 }
                 StateProj::Done => return Poll::Pending,
             };
-            match flow {
-                Flow::Continue(next) => this.state.set(next),
-                Flow::Break(output) => {
-                    this.state.set(State::Done);
-                    return Poll::Ready(output);
-                }
-            }
+            let Some(answer) = answer else {
+                this.state.set(State::Choosing);
+                continue;
+            };
+            this.state.set(State::Done);
+            return Poll::Ready(answer);
         }
     }
 }
 
-/// The next state, or the end.
-type Flow<F, B, R, E> = ControlFlow<Result<Response<PeekBody<R>>, E>, State<F, B, R>>;
+/// What to hand up; nothing if the next candidate is to be chosen.
+type Answer<R, E> = Option<Result<Response<PeekBody<R>>, E>>;
 
 /// Ready once the limit has passed; pending for ever if there is none.
 fn elapsed(limit: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
@@ -241,39 +241,49 @@ fn poll_peek<R: Body<Data = Bytes>>(
 }
 
 /// Hands a response up, or leaves the candidate for it.
-fn judge<F, B, R, E>(
+fn judge<B, R, E>(
     run: &mut Run<B, R>,
     current: Current,
     response: Response<PeekBody<R>>,
     head: &[u8],
-) -> Flow<F, B, R, E>
+) -> Answer<R, E>
 where
     B: Replay + From<Bytes>,
     R: Body<Data = Bytes>,
 {
-    match run.judge(current, response, head) {
-        Some(response) => Flow::Break(Ok(response)),
-        None => Flow::Continue(State::Choosing),
-    }
+    run.judge(current, response, head).map(Ok)
+}
+
+/// The same, for a response whose body was looked into.
+fn judge_peeked<B, R, E>(
+    run: &mut Run<B, R>,
+    current: Current,
+    mut parts: Parts,
+    host: Option<&Authority>,
+    peeked: Peeked<R>,
+) -> Answer<R, E>
+where
+    B: Replay + From<Bytes>,
+    R: Body<Data = Bytes>,
+{
+    let head = peeked.head().clone();
+    run.classify(&mut parts, host, &head);
+    let response = Response::from_parts(parts, peeked.into_body());
+    judge(run, current, response, &head)
 }
 
 /// Leaves a candidate that has not answered.
-fn leave<F, B, R, E>(run: &mut Run<B, R>, current: Current, why: Why) -> Flow<F, B, R, E>
+fn leave<B, R, E>(run: &mut Run<B, R>, current: Current, why: Why) -> Answer<R, E>
 where
     B: Replay + From<Bytes>,
     R: Body<Data = Bytes>,
 {
     run.leave(current, why, None, Instant::now());
-    Flow::Continue(State::Choosing)
+    None
 }
 
 /// Leaves a candidate for an error, or hands the error up.
-fn fail<F, B, R, T, E>(
-    run: &mut Run<B, R>,
-    on_error: &T,
-    current: Current,
-    error: E,
-) -> Flow<F, B, R, E>
+fn fail<B, R, T, E>(run: &mut Run<B, R>, on_error: &T, current: Current, error: E) -> Answer<R, E>
 where
     B: Replay + From<Bytes>,
     R: Body<Data = Bytes>,
@@ -282,7 +292,7 @@ where
     if on_error.moves_on(&error) && run.has_more() {
         leave(run, current, Why::Error)
     } else {
-        Flow::Break(Err(error))
+        Some(Err(error))
     }
 }
 

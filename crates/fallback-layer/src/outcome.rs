@@ -235,7 +235,7 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
             .with_model(Some(Arc::clone(self.model(index))).filter(|model| !model.is_empty()))
             .with_because("fallback: every candidate is out");
         let headers = match (&self.kept, &self.request) {
-            (Some((parts, _)), _) => &parts.headers,
+            (Some(kept), _) => &kept.headers(),
             (None, Some(request)) => request.headers(),
             (None, None) => &http::HeaderMap::new(),
         };

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
-use replay_body::{Kept, PeekBody, Replay};
-use throttle_signal::{Envelope, Reader, RequestFacts, Throttle, Trail};
+use replay_body::{PeekBody, Replay};
+use throttle_signal::{Envelope, KeptRequest, Reader, RequestFacts, Throttle, Trail};
 use tokio::time::Instant;
 
 use crate::FallbackLayer;
@@ -29,7 +29,9 @@ where
     called: Option<Instant>,
     // The request itself until it is sent, then what is kept of it.
     pub(crate) request: Option<Request<B>>,
-    pub(crate) kept: Option<(Parts, Kept<B>)>,
+    pub(crate) kept: Option<KeptRequest<B>>,
+    // Its head as it came, where candidates ask for it.
+    head: Option<Box<Parts>>,
     body: Option<Bytes>,
     pub(crate) first: usize,
     pub(crate) place: usize,
@@ -86,14 +88,10 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
         now: Instant,
     ) -> Self {
         let chain = Arc::clone(&layer.chain);
-        let (kept, body) = if chain.candidates.len() > 1 {
-            (
-                Some((copy_head(&request), request.body().keep())),
-                request.body().bytes(),
-            )
-        } else {
-            (None, request.body().bytes())
-        };
+        let kept = (chain.candidates.len() > 1).then(|| KeptRequest::of(&request));
+        let asks = chain.candidates.iter().any(|it| it.when.is_some());
+        let head = asks.then(|| Box::new(copy_head(&request)));
+        let body = request.body().bytes();
         Self {
             first: chain.first(),
             chain,
@@ -103,6 +101,7 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
             called: Some(now),
             request: Some(request),
             kept,
+            head,
             body,
             place: 0,
             tried: 0,
@@ -150,14 +149,9 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
 
     fn parts_are_for(&self, index: usize) -> bool {
         let candidate = &self.chain.candidates[index];
-        if candidate.when.is_none() {
-            return true;
-        }
-        match (&self.kept, &self.request) {
-            (Some((parts, _)), _) => candidate.is_for(parts),
-            (None, Some(request)) => candidate.is_for(&copy_head(request)),
-            (None, None) => true,
-        }
+        self.head
+            .as_deref()
+            .is_none_or(|head| candidate.is_for(head))
     }
 
     /// Whether the request has no time left to be sent.
@@ -204,7 +198,10 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
                 let (parts, body) = request.into_parts();
                 (parts, Some(body))
             }
-            (None, Some((parts, kept))) => (parts.clone(), kept.replay()),
+            (None, Some(kept)) => {
+                let (parts, ()) = kept.request(()).into_parts();
+                (parts, kept.body())
+            }
             (None, None) => return None,
         };
         let changed = match (

@@ -52,18 +52,24 @@ impl Credential {
     pub(crate) fn apply(&self, secret: &SecretString, parts: &mut Parts) {
         let secret = secret.expose_secret();
         match &self.0 {
-            Place::Bearer => insert(parts, AUTHORIZATION, &["Bearer ", secret]),
-            Place::Header(name) => insert(parts, name.clone(), &[secret]),
+            Place::Bearer => insert(parts, &AUTHORIZATION, &["Bearer ", secret]),
+            Place::Header(name) => insert(parts, name, &[secret]),
             Place::Query(name) => set_query(&mut parts.uri, name, secret),
         }
     }
 }
 
-fn insert(parts: &mut Parts, name: HeaderName, value: &[&str]) {
+fn insert(parts: &mut Parts, name: &HeaderName, value: &[&str]) {
     // Never fails: the characters were checked when the key came in.
-    if let Ok(mut value) = HeaderValue::from_maybe_shared(Bytes::from(value.concat())) {
-        value.set_sensitive(true);
-        parts.headers.insert(name, value);
+    let Ok(mut value) = HeaderValue::from_maybe_shared(Bytes::from(value.concat())) else {
+        return;
+    };
+    value.set_sensitive(true);
+    let headers = &mut parts.headers;
+    let is_alone = headers.get_all(name).iter().nth(1).is_none();
+    match headers.get_mut(name).filter(|_| is_alone) {
+        Some(present) => *present = value, // `insert` would make room for one more first
+        None => drop(headers.insert(name, value)),
     }
 }
 
@@ -125,6 +131,22 @@ mod tests {
             "https://g.example/m?alt=sse&keys=7&key=a%26b%3Dc%25"
         );
         assert_eq!(keyed("/m?key", "x"), "/m?key=x");
+    }
+
+    #[test]
+    fn a_header_is_set_once_whatever_was_there() {
+        let secret = SecretString::from("sk-1");
+        for there in [&[][..], &["old"], &["old", "older", "oldest"]] {
+            let (mut parts, ()) = http::Request::new(()).into_parts();
+            for value in there {
+                let value = HeaderValue::from_static(value);
+                parts.headers.append(AUTHORIZATION, value);
+            }
+            Credential::bearer().apply(&secret, &mut parts);
+            let set: Vec<_> = parts.headers.get_all(AUTHORIZATION).iter().collect();
+            assert_eq!(set, ["Bearer sk-1"]);
+            assert!(set[0].is_sensitive());
+        }
     }
 
     #[test]

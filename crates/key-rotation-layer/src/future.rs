@@ -4,12 +4,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use replay_body::{Kept, PeekBody, Replay};
-use throttle_signal::{Classified, Read, Reading, Throttle, Trail};
+use replay_body::{PeekBody, Replay};
+use throttle_signal::{Classified, KeptRequest, Read, Reading, Throttle, Trail};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -55,14 +54,15 @@ pin_project! {
         Readying { next: Option<(Lease, Option<Instant>)> },
         // The answer is the pool's own.
         Answered { response: Option<Response<PeekBody<R>>> },
+        // The answer was given.
+        Done,
     }
 }
 
 /// What is kept of a request to send it again.
 pub(crate) struct Again<S, B> {
     service: S,
-    parts: Parts,
-    body: Kept<B>,
+    request: KeptRequest<B>,
 }
 
 /// What belongs to one send.
@@ -74,22 +74,15 @@ pub(crate) struct Sent {
 
 impl<S, B: Replay> Again<S, B> {
     pub(crate) fn keep(request: &Request<B>, service: S) -> Self {
-        let (mut parts, ()) = Request::new(()).into_parts();
-        parts.method.clone_from(request.method());
-        parts.uri.clone_from(request.uri());
-        parts.version = request.version();
-        parts.headers.clone_from(request.headers());
-        parts.extensions.clone_from(request.extensions());
         Self {
             service,
-            parts,
-            body: request.body().keep(),
+            request: KeptRequest::of(request),
         }
     }
 
     /// Whether the request can be sent again now. A body that streams can once it has ended.
     pub(crate) fn can_be_sent(&self) -> bool {
-        self.body.replay().is_some()
+        self.request.body().is_some()
     }
 }
 
@@ -136,94 +129,105 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
 
-        loop {
-            let next = match this.state.as_mut().project() {
+        // States are set where they are made: one that is handed around is copied each time, and the
+        // future of a whole stack is large.
+        let answer = loop {
+            match this.state.as_mut().project() {
                 StateProj::Called { future, sent } => {
-                    let response = ready!(future.poll(cx))?;
+                    let response = match ready!(future.poll(cx)) {
+                        Ok(response) => response,
+                        Err(error) => break Err(error),
+                    };
                     let Some(Sent { reading, lease }) = sent.take() else {
                         return Poll::Pending; // never: the state is left at once
                     };
-                    State::Reading {
-                        read: reading.read(response),
-                        lease,
+                    let mut read = reading.read(response);
+                    match Pin::new(&mut read).poll(cx) {
+                        Poll::Pending => this.state.set(State::Reading { read, lease }),
+                        Poll::Ready(response) => {
+                            match judge(this.round, this.again.as_ref(), response, lease) {
+                                Ok(next) => this.state.set(State::Readying { next: Some(next) }),
+                                Err(response) => break Ok(response),
+                            }
+                        }
                     }
                 }
                 StateProj::Reading { read, lease } => {
-                    let mut response = ready!(read.poll(cx));
-                    let Some(lease) = lease.take() else {
-                        return Poll::Ready(Ok(response));
-                    };
-                    let Some(throttle) = Classified::throttle(response.extensions()).cloned()
-                    else {
-                        this.round
-                            .close(Trail::of(response.extensions_mut()), Some(&lease));
-                        if !response.status().is_server_error() {
-                            lease.pass();
-                        }
-                        return Poll::Ready(Ok(response));
-                    };
-                    let now = Instant::now();
-                    match decide(
-                        this.round,
-                        this.again.as_ref(),
-                        &throttle,
-                        &mut response,
-                        lease,
-                        now,
-                    ) {
-                        Some(next) => {
-                            drop(response); // before anything is waited for
-                            State::Readying { next: Some(next) }
-                        }
-                        None => return Poll::Ready(Ok(response)),
+                    let response = ready!(read.poll(cx));
+                    match judge(this.round, this.again.as_ref(), response, lease.take()) {
+                        Ok(next) => this.state.set(State::Readying { next: Some(next) }),
+                        Err(response) => break Ok(response),
                     }
                 }
                 StateProj::Readying { next } => {
                     let Some(again) = this.again.as_mut() else {
                         return Poll::Pending; // never: only a kept request is sent again
                     };
-                    ready!(again.service.poll_ready(cx))?;
-                    let (Some((lease, start_by)), Some(body)) = (next.take(), again.body.replay())
+                    if let Err(error) = ready!(again.service.poll_ready(cx)) {
+                        break Err(error);
+                    }
+                    let (Some((lease, start_by)), Some(request)) =
+                        (next.take(), again.request.replay())
                     else {
                         return Poll::Pending; // never: the state is left at once
                     };
                     let now = Instant::now();
-                    let place = (&again.parts.uri, &again.parts.headers);
+                    let place = (request.uri(), request.headers());
                     match this.round.renewed(lease, start_by, place, now) {
                         Ok((lease, start_by)) => {
-                            let request = Request::from_parts(again.parts.clone(), body);
                             let request = lease.apply(request, start_by);
                             let reading = this.round.settings.reader.begin(&request);
                             let future = again.service.call(request);
                             this.round.called(&lease, now);
                             let lease = Some(lease);
-                            State::Called {
+                            this.state.set(State::Called {
                                 future,
                                 sent: Some(Sent { reading, lease }),
-                            }
+                            });
                         }
                         Err(throttle) => {
                             // Its key is out by now, and so is everyone else.
                             again.service = again.service.clone(); // lets go of its readiness
                             let envelope = &this.round.settings.envelope;
-                            let mut response = envelope.refuse(throttle, &again.parts.headers);
+                            let mut response = envelope.refuse(throttle, request.headers());
                             this.round.close(Trail::of(response.extensions_mut()), None);
-                            State::Answered {
-                                response: Some(response),
-                            }
+                            break Ok(response);
                         }
                     }
                 }
-                StateProj::Answered { response } => {
-                    return match response.take() {
-                        Some(response) => Poll::Ready(Ok(response)),
-                        None => Poll::Pending,
-                    };
-                }
-            };
-            this.state.set(next);
-        }
+                StateProj::Answered { response } => match response.take() {
+                    Some(response) => break Ok(response),
+                    None => return Poll::Pending, // never: the state is left at once
+                },
+                StateProj::Done => return Poll::Pending,
+            }
+        };
+        this.state.set(State::Done);
+        Poll::Ready(answer)
     }
+}
+
+/// Takes in an answer: who is to send next, or what to hand up.
+#[allow(clippy::result_large_err, reason = "the response is what is handed up")]
+fn judge<S, B: Replay, R: Body>(
+    round: &mut Round,
+    again: Option<&Again<S, B>>,
+    mut response: Response<PeekBody<R>>,
+    lease: Option<Lease>,
+) -> Result<(Lease, Option<Instant>), Response<PeekBody<R>>> {
+    let Some(lease) = lease else {
+        return Err(response);
+    };
+    let Some(throttle) = Classified::throttle(response.extensions()).cloned() else {
+        round.close(Trail::of(response.extensions_mut()), Some(&lease));
+        if !response.status().is_server_error() {
+            lease.pass();
+        }
+        return Err(response);
+    };
+    let now = Instant::now();
+    // The response is dropped before anything is waited for.
+    decide(round, again, &throttle, &mut response, lease, now).ok_or(response)
 }
 
 /// Takes in a refusal. Returns the key to send with next; with none, `response` is the answer.
@@ -241,13 +245,14 @@ fn decide<S, B: Replay, R: Body>(
         .is_none_or(|trail| trail.attempts > 0);
     let (account, key) = (lease.account().clone(), lease.key().clone());
     let again = again.filter(|again| again.can_be_sent());
-    let place = again.map(|again| (&again.parts.uri, &again.parts.headers));
+    let headers = again.map(|again| again.request.headers());
+    let place = again.map(|again| again.request.uri()).zip(headers.as_ref());
     let trail = Trail::of(response.extensions_mut());
     trail.account.get_or_insert_with(|| account.clone());
     trail.key.get_or_insert_with(|| key.clone());
     let decision = round.refused(throttle, sent, lease, place, now);
     watch::refused(throttle, &account, &key, &decision);
-    match (decision, again) {
+    match (decision, headers) {
         (Move::On(lease, start_by), _) => {
             round.keep(
                 Trail::take(response.extensions_mut()),
@@ -255,15 +260,12 @@ fn decide<S, B: Replay, R: Body>(
             );
             Some((lease, start_by))
         }
-        (Move::Instead(throttle), Some(again)) => {
+        (Move::Instead(throttle), Some(headers)) => {
             round.keep(
                 Trail::take(response.extensions_mut()),
                 Some((&account, throttle.kind())),
             );
-            *response = round
-                .settings
-                .envelope
-                .refuse(throttle, &again.parts.headers);
+            *response = round.settings.envelope.refuse(throttle, &headers);
             round.close(Trail::of(response.extensions_mut()), None);
             None
         }
@@ -298,6 +300,7 @@ where
             State::Reading { .. } => "Reading",
             State::Readying { .. } => "Readying",
             State::Answered { .. } => "Answered",
+            State::Done => "Done",
         };
         f.debug_struct("ResponseFuture")
             .field("state", &format_args!("{state}"))

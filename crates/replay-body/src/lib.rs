@@ -2,7 +2,8 @@
 //!
 //! A layer that sends a request again needs its body again, and a layer that looks into a response
 //! has to hand it on whole. [`ReplayLayer`] turns request bodies into [`ReplayBody`]s, which have
-//! [`Replay`]; [`Peek`] reads the beginning of a response body and returns it as a [`PeekBody`].
+//! [`Replay`]; [`KeptHead`] keeps what else there is of a request. [`Peek`] reads the beginning of a
+//! response body and returns it as a [`PeekBody`].
 //!
 //! # Example
 //!
@@ -61,6 +62,7 @@
 mod body;
 mod future;
 mod gather;
+mod head;
 mod into_body;
 mod layer;
 mod peek;
@@ -73,6 +75,7 @@ mod tape;
 
 pub use self::body::ReplayBody;
 pub use self::future::ReplayFuture;
+pub use self::head::KeptHead;
 pub use self::into_body::{IntoBody, IntoBodyLayer};
 pub use self::layer::ReplayLayer;
 pub use self::peek::Peek;
