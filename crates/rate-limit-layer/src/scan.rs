@@ -94,8 +94,10 @@ impl Scan {
 
     /// Looks through the next chunk.
     pub(crate) fn chunk(&mut self, chunk: &[u8]) {
-        for byte in chunk {
+        let mut rest = chunk;
+        while let Some((byte, after)) = rest.split_first() {
             self.byte(*byte);
+            rest = self.json.pass_over(after);
         }
     }
 
@@ -134,6 +136,24 @@ impl Scan {
 }
 
 impl Json {
+    /// Passes over what is of no interest in a text, where most bytes of an answer are.
+    fn pass_over<'a>(&self, rest: &'a [u8]) -> &'a [u8] {
+        let in_text = matches!(
+            self.place,
+            Place::Text { escaped: false }
+                | Place::Key {
+                    word: None,
+                    escaped: false
+                }
+        );
+        if !in_text || self.kept.is_some() {
+            return rest;
+        }
+        let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | b'\n' | b'\r');
+        let length = rest.iter().position(ends).unwrap_or(rest.len());
+        rest.get(length..).unwrap_or_default()
+    }
+
     /// Takes the next byte; returns the object we look for when this byte ends it.
     fn byte(&mut self, byte: u8) -> Option<Vec<u8>> {
         if let Some((_, kept)) = &mut self.kept {

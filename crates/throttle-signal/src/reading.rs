@@ -117,6 +117,7 @@ impl Reading {
                 State::Peeking {
                     peeking: Box::new(Peeking {
                         reading: self.clone(),
+                        look,
                         parts: Some(parts),
                         peek: Peek::new(body, limit).until(stop),
                         // A stream's first event is the answer itself: however long it takes, there
@@ -199,6 +200,11 @@ impl Reading {
         parts.extensions.insert(Classified(throttle));
     }
 
+    fn acquit(&self, parts: &mut Parts) {
+        self.reader.suspicion().clear(|| self.stranger());
+        parts.extensions.insert(Classified::default());
+    }
+
     fn is_confirmed(&self) -> bool {
         let suspicion = self.reader.suspicion();
         suspicion.is_confirmed(self.stranger(), Instant::now())
@@ -261,6 +267,7 @@ where
 
 struct Peeking<B> {
     reading: Reading,
+    look: Look,
     parts: Option<Parts>,
     peek: Peek<B>,
     patience: Option<Pin<Box<Sleep>>>,
@@ -284,8 +291,13 @@ where
         let Some(mut parts) = self.parts.take() else {
             return Poll::Pending; // polled again after it completed
         };
-        self.reading
-            .judge(&mut parts, peeked.trailers(), peeked.head());
+        if self.look == Look::Success && is_content(peeked.head()) {
+            // Nearly every success: nothing hides in it.
+            self.reading.acquit(&mut parts);
+        } else {
+            self.reading
+                .judge(&mut parts, peeked.trailers(), peeked.head());
+        }
         Poll::Ready(Response::from_parts(parts, peeked.into_body()))
     }
 }
