@@ -66,11 +66,20 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     }
 }
 
+/// What a stream ends with that the upstream broke off.
+const BROKEN: &[u8] = br#"data: {"error":{"message":"The upstream broke off.","type":"server_error","param":null,"code":"upstream_broken"}}
+
+"#;
+
 pin_project! {
     /// The body of an answer, handed on frame by frame. When it ends, or is dropped, its record is
     /// complete.
     ///
-    /// An error comes a turn late: hyper drops what it has not written when a body fails, and the
+    /// What the upstream breaks off ends with an error here, too: the connection is cut, so that nobody
+    /// takes a part for the whole. A stream of events has a last one before that, which says so, unless
+    /// it broke within an event.
+    ///
+    /// The error comes a turn late: hyper drops what it has not written when a body fails, and the
     /// caller is to have what came before, its head above all.
     pub(crate) struct Answer<B>
     where
@@ -79,16 +88,32 @@ pin_project! {
         #[pin]
         inner: B,
         record: Option<Record>,
-        error: Option<B::Error>,
+        streams: bool,
+        // Whether an event could begin here.
+        between_events: bool,
+        end: End<B::Error>,
     }
 }
 
+/// How far the end of a broken answer has gone.
+enum End<E> {
+    None,
+    /// The event that says so is out, or there is none.
+    Said(E),
+    /// What came before has been written.
+    Due(E),
+    Over,
+}
+
 impl<B: Body> Answer<B> {
-    pub(crate) const fn new(inner: B, record: Record) -> Self {
+    /// The body `inner`, which is a stream of events or not.
+    pub(crate) const fn new(inner: B, record: Record, streams: bool) -> Self {
         Self {
             inner,
             record: Some(record),
-            error: None,
+            streams,
+            between_events: streams,
+            end: End::None,
         }
     }
 }
@@ -102,28 +127,41 @@ impl<B: Body<Data = Bytes>> Body for Answer<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
-        if let Some(error) = this.error.take() {
-            return Poll::Ready(Some(Err(error)));
+        match std::mem::replace(this.end, End::Over) {
+            End::None => *this.end = End::None,
+            End::Said(error) => {
+                *this.end = End::Due(error);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            End::Due(error) => return Poll::Ready(Some(Err(error))),
+            End::Over => return Poll::Ready(None),
         }
         let frame = ready!(this.inner.as_mut().poll_frame(cx));
-        let over = match &frame {
-            Some(Ok(frame)) => {
-                if let (Some(data), Some(record)) = (frame.data_ref(), this.record.as_mut()) {
-                    record.data(data);
+        let over = match frame {
+            Some(Ok(ref frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    if let Some(record) = this.record {
+                        record.data(data);
+                    }
+                    *this.between_events = *this.streams && ends_event(data);
                 }
                 frame.is_trailers() || this.inner.is_end_stream()
             }
-            Some(Err(_)) => false,
+            Some(Err(error)) => {
+                if let Some(record) = this.record.take() {
+                    record.broken();
+                }
+                if *this.between_events {
+                    *this.end = End::Said(error);
+                    return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(BROKEN)))));
+                }
+                *this.end = End::Due(error);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             None => true,
         };
-        if let Some(Err(error)) = frame {
-            if let Some(record) = this.record.take() {
-                record.broken();
-            }
-            *this.error = Some(error);
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
         if over {
             if let Some(record) = this.record.take() {
                 record.complete();
@@ -133,10 +171,19 @@ impl<B: Body<Data = Bytes>> Body for Answer<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.error.is_none() && self.inner.is_end_stream()
+        match self.end {
+            End::None => self.inner.is_end_stream(),
+            End::Said(_) | End::Due(_) => false,
+            End::Over => true,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
+}
+
+/// Whether what comes next begins an event.
+fn ends_event(data: &[u8]) -> bool {
+    data.ends_with(b"\n\n") || data.ends_with(b"\r\n\r\n") || data.ends_with(b"\r\r")
 }

@@ -1,15 +1,9 @@
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
-
-/// The least time between two pieces of a stream. Models take longer for a token, so that each of
-/// their events goes on at once; events that come faster share a piece, which costs a tenth.
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// How often a body is looked at again before what was read goes on. The connection behind it hands
 /// on one piece at a time, and needs its turn for the next; hyper may look twice within one turn.
@@ -19,9 +13,10 @@ const LOOKS: u8 = 3;
 const LONGEST: usize = 64 << 10;
 
 pin_project! {
-    /// A body whose pieces go on at most once a millisecond, those that came in between as one.
+    /// A body whose pieces go on together as far as they are here already: one write in place of many.
     ///
-    /// The first goes on at once. What was read goes on before an error or the end, in its order.
+    /// It never waits for another piece. A piece that is alone goes on as soon as the connection had a
+    /// turn and had no more. What was read goes on before an error or the end, in its order.
     pub(crate) struct Merge<B>
     where
         B: Body, // for `B::Error`
@@ -36,9 +31,6 @@ pin_project! {
         ended: bool,
         // How many looks at the inner body in a row were in vain.
         looks: u8,
-        last: Option<Instant>,
-        #[pin]
-        pause: Option<Sleep>,
     }
 }
 
@@ -60,8 +52,6 @@ impl<B: Body> Merge<B> {
             next: None,
             ended: false,
             looks: 0,
-            last: None,
-            pause: None,
         }
     }
 }
@@ -83,19 +73,6 @@ impl<B: Body<Data = Bytes>> Body for Merge<B> {
         }
         if *this.ended {
             return Poll::Ready(None);
-        }
-        if let Some(pause) = this.pause.as_mut().as_pin_mut() {
-            ready!(pause.poll(cx));
-            this.pause.set(None);
-        }
-        if let Some(last) = this.last.take() {
-            if last.elapsed() < PAUSE {
-                this.pause.set(Some(sleep_until(last + PAUSE)));
-                if let Some(pause) = this.pause.as_mut().as_pin_mut() {
-                    ready!(pause.poll(cx));
-                }
-                this.pause.set(None);
-            }
         }
         loop {
             match this.inner.as_mut().poll_frame(cx) {
@@ -123,10 +100,7 @@ impl<B: Body<Data = Bytes>> Body for Merge<B> {
         }
         *this.looks = 0;
         match this.piece.take() {
-            Some(data) => {
-                *this.last = Some(Instant::now());
-                Poll::Ready(Some(Ok(Frame::data(data))))
-            }
+            Some(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
             None => Poll::Ready(this.next.take()),
         }
     }
@@ -188,6 +162,10 @@ mod tests {
     use http_body_util::BodyExt;
     use test_support::Steps;
 
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
     use super::*;
 
     const fn ms(ms: u64) -> Duration {
@@ -233,14 +211,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_comes_fast_goes_on_together_once_a_millisecond() {
-        let steps = (0..10).fold(Steps::new(), |steps, _| steps.data("x").wait(ms(0)));
-        let pieces = pieces(steps).await;
-        let whole: String = pieces.iter().map(|(_, text)| text.as_str()).collect();
-        assert_eq!(whole, "x".repeat(10));
-        assert!(pieces.len() < 10, "{pieces:?}");
-        let times = pieces.windows(2).map(|two| two[1].0 - two[0].0);
-        assert!(times.clone().all(|time| time >= 1), "{pieces:?}");
+    async fn what_is_here_goes_on_together_and_waits_for_nothing() {
+        let steps = Steps::new().data("a").data("b").wait(ms(1)).data("c");
+        let expected = expected(&[(0, "ab"), (1, "c")]);
+        assert_eq!(pieces(steps).await, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_piece_has_a_longest() {
+        let half = "x".repeat(LONGEST / 2);
+        let steps = (0..4).fold(Steps::new(), |steps, _| steps.data(half.clone()));
+        let lengths = pieces(steps).await;
+        let lengths: Vec<_> = lengths.iter().map(|(_, text)| text.len()).collect();
+        assert_eq!(lengths, [LONGEST, LONGEST]);
     }
 
     #[tokio::test(start_paused = true)]

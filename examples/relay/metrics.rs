@@ -21,8 +21,6 @@ pub(crate) struct Metrics {
     pub(crate) turned_away: Family<TurnedAway, Counter>,
     /// Answers that came from another model than the first of the chain.
     pub(crate) fallbacks: Family<Fallen, Counter>,
-    /// Sends in place of one, for all requests together.
-    pub(crate) attempts: Counter,
     /// Seconds that requests were held back.
     pub(crate) waited: Counter<f64, AtomicU64>,
     pub(crate) open: Gauge,
@@ -32,6 +30,7 @@ pub(crate) struct Metrics {
     pub(crate) waiting: Family<Partition, Gauge>,
     pub(crate) in_flight: Family<Partition, Gauge>,
     pub(crate) out: Family<Cooling, Gauge<f64, AtomicU64>>,
+    attempts: Family<Partition, Counter>,
     admitted: Family<Partition, Counter>,
     refused: Family<Refused, Counter>,
     failed: Family<Partition, Counter>,
@@ -50,13 +49,15 @@ type Cells = HashMap<(AccountId, Arc<str>), Arc<Cell>>;
 pub(crate) struct Cell {
     labels: Partition,
     refused: Family<Refused, Counter>,
+    /// Requests sent, whatever came of it: taken, refused, failed or abandoned.
+    pub(crate) attempts: Counter,
     /// Requests that the upstream took, whatever became of them.
     pub(crate) admitted: Counter,
     /// Requests sent whose connection broke before an answer came.
     pub(crate) failed: Counter,
     /// Requests that were not sent, since there was no connection.
     pub(crate) unreachable: Counter,
-    /// Requests whose caller left before an answer came.
+    /// Requests sent whose caller left before an answer came.
     pub(crate) abandoned: Counter,
     pub(crate) input: Counter,
     pub(crate) output: Counter,
@@ -80,7 +81,7 @@ labels! {
     Tokens { account: String, model: String, direction: &'static str }
     Used { account: String, model: String, unit: &'static str, seconds: u64 }
     Cooling { account: String, model: String, kind: &'static str }
-    Answered { client: String, model: String, status: u16 }
+    Answered { client: String, model: String, status: u16, end: &'static str }
     TurnedAway { code: &'static str }
     Fallen { from: String, to: String }
     Outcome { outcome: &'static str }
@@ -95,7 +96,6 @@ impl Metrics {
             answers: Family::default(),
             turned_away: Family::default(),
             fallbacks: Family::default(),
-            attempts: Counter::default(),
             waited: Counter::default(),
             open: Gauge::default(),
             connections: Gauge::default(),
@@ -104,6 +104,7 @@ impl Metrics {
             waiting: Family::default(),
             in_flight: Family::default(),
             out: Family::default(),
+            attempts: Family::default(),
             admitted: Family::default(),
             refused: Family::default(),
             failed: Family::default(),
@@ -125,10 +126,9 @@ impl Metrics {
             };
         }
         register! {
-            answers: "answers", "Requests answered, by client, model asked for and status";
+            answers: "answers", "Requests that are over, by client, model asked for, status, and how they ended";
             turned_away: "turned_away", "Requests the relay refused before they reached a model";
             fallbacks: "fallbacks", "Answers by another model than the first of the chain";
-            attempts: "attempts", "Requests sent upstream, repetitions included";
             waited: "waited_seconds", "Time requests were held back";
             open: "open_requests", "Requests not yet answered to their last byte";
             connections: "connections", "Connections of callers";
@@ -137,11 +137,12 @@ impl Metrics {
             waiting: "waiting_requests", "Requests waiting for room";
             in_flight: "in_flight_requests", "Requests at the upstream";
             out: "cooldown_seconds", "How long an account or model is left alone from now";
+            attempts: "attempts", "Requests sent upstream, repetitions included";
             admitted: "upstream_admitted", "Requests the upstream took";
             refused: "refused", "Requests refused, by the upstream or by the relay for it";
-            failed: "upstream_failed", "Requests whose connection broke before an answer";
+            failed: "upstream_failed", "Requests sent whose connection broke before an answer";
             unreachable: "upstream_unreachable", "Requests for which there was no connection";
-            abandoned: "upstream_abandoned", "Requests whose caller left before an answer";
+            abandoned: "upstream_abandoned", "Requests sent whose caller left before an answer";
             tokens: "tokens", "Tokens used, as the upstream reports them";
             cost: "cost", "What the tokens cost, by the configured prices";
             first_byte: "first_byte_seconds", "From a request to the first byte of its answer";
@@ -169,6 +170,7 @@ impl Metrics {
             };
             Arc::new(Cell {
                 refused: self.refused.clone(),
+                attempts: self.attempts.get_or_create_owned(&labels),
                 admitted: self.admitted.get_or_create_owned(&labels),
                 failed: self.failed.get_or_create_owned(&labels),
                 unreachable: self.unreachable.get_or_create_owned(&labels),

@@ -95,7 +95,6 @@ impl Record {
         self.status = status;
         self.attempts = trail.attempts;
         self.waited = trail.waited;
-        self.metrics.attempts.inc_by(u64::from(trail.attempts));
         if !trail.waited.is_zero() {
             self.metrics.waited.inc_by(trail.waited.as_secs_f64());
         }
@@ -198,6 +197,7 @@ impl Drop for Record {
             client: self.client.to_string(),
             model: self.model.clone(),
             status: self.status.as_u16(),
+            end: self.end,
         };
         metrics.answers.get_or_create(&answered).inc();
         let usage = self.settle();

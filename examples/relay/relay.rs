@@ -62,7 +62,7 @@ pub(crate) async fn relay(
             tell(&mut response, &trail, header(&record.id));
             record.answered(response.status(), &trail, &routes.setup);
             let streams = streams(response.headers());
-            response.map(|body| Body::new(Answer::new(Merge::new(body, streams), record)))
+            response.map(|body| Body::new(Answer::new(Merge::new(body, streams), record, streams)))
         }
         Err(refusal) => refuse(record, &refusal),
     }

@@ -1,6 +1,7 @@
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use hyper_util::client::legacy::{self, Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower::Service;
 
+use crate::metrics::Cell;
+
 /// How long a host may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -22,8 +25,10 @@ const CONNECT: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(50);
 
 /// The client at the bottom of the stacks, with the connections of one thread.
+///
+/// Each layer above clones what is below it, some twice; one count is cheaper than the client's ten.
 #[derive(Clone, Debug)]
-pub(crate) struct Upstream(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub(crate) struct Upstream(Arc<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>);
 
 impl Upstream {
     pub(crate) fn new() -> Self {
@@ -39,7 +44,7 @@ impl Upstream {
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
             .build(https.wrap_connector(connector));
-        Self(client)
+        Self(Arc::new(client))
     }
 }
 
@@ -52,21 +57,56 @@ impl Service<Request<Full<Bytes>>> for Upstream {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Full<Bytes>>) -> Sending {
-        Sending(self.0.request(request))
+    fn call(&mut self, mut request: Request<Full<Bytes>>) -> Sending {
+        let counts = request.extensions_mut().remove::<Counts>();
+        Sending {
+            answer: self.0.request(request),
+            attempt: Attempt(counts.map(|counts| counts.0)),
+        }
     }
 }
 
+/// Where an attempt is counted, in its request's extensions.
+#[derive(Clone, Debug)]
+pub(crate) struct Counts(pub(crate) Arc<Cell>);
+
 /// A request on its way.
 #[derive(Debug)]
-pub(crate) struct Sending(ResponseFuture);
+pub(crate) struct Sending {
+    answer: ResponseFuture,
+    attempt: Attempt,
+}
+
+/// Counts a request as sent, however it ends; as abandoned, too, if it is dropped before.
+#[derive(Debug)]
+struct Attempt(Option<Arc<Cell>>);
 
 impl Future for Sending {
     type Output = Result<Response<Incoming>, Broken>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = ready!(Pin::new(&mut self.0).poll(cx));
-        Poll::Ready(answer.map_err(Broken))
+        let answer = ready!(Pin::new(&mut self.answer).poll(cx)).map_err(Broken);
+        if let Some(cell) = self.attempt.0.take() {
+            match &answer {
+                Err(broken) if broken.is_unsent() => {
+                    cell.unreachable.inc();
+                }
+                answer => {
+                    cell.attempts.inc();
+                    cell.failed.inc_by(u64::from(answer.is_err()));
+                }
+            }
+        }
+        Poll::Ready(answer)
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if let Some(cell) = &self.0 {
+            cell.attempts.inc();
+            cell.abandoned.inc();
+        }
     }
 }
 

@@ -32,10 +32,7 @@ impl Tail {
     pub(crate) fn usage(&self) -> Option<Usage> {
         const KEY: &[u8] = b"\"usage\"";
         let mut end = self.0.len();
-        while let Some(at) = self.0[..end]
-            .windows(KEY.len())
-            .rposition(|part| part == KEY)
-        {
+        while let Some(at) = memchr::memmem::rfind(&self.0[..end], KEY) {
             let after = self.0[at + KEY.len()..].trim_ascii_start();
             if let Some(value) = after.strip_prefix(b":") {
                 let mut values = serde_json::Deserializer::from_slice(value).into_iter::<Usage>();

@@ -8,10 +8,11 @@ use throttle_signal::{Classified, Origin, RequestFacts, Throttle, Trail};
 use tower::{Layer, Service};
 
 use crate::metrics::{Cell, Metrics};
-use crate::upstream::Broken;
+use crate::upstream::{Broken, Counts};
 
-/// Counts what becomes of each attempt. Its place is around the limiter, where account and model are
-/// known and each attempt passes.
+/// Counts what is said to each attempt, by the upstream or by the limiter. Its place is around the
+/// limiter, where account and model are known and refusals have been read; what was sent is counted
+/// [below](Counts).
 #[derive(Clone, Debug)]
 pub(crate) struct WatchLayer {
     metrics: Arc<Metrics>,
@@ -52,13 +53,16 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Watched<S::Future> {
+    fn call(&mut self, mut request: Request<B>) -> Watched<S::Future> {
         let facts = RequestFacts::get(request.extensions());
         let named = facts.and_then(|facts| Some((facts.account()?, facts.model()?)));
         let cell = named.map(|(account, model)| self.metrics.cell(account, model));
+        if let Some(cell) = &cell {
+            request.extensions_mut().insert(Counts(Arc::clone(cell)));
+        }
         Watched {
             inner: self.inner.call(request),
-            attempt: Attempt(cell),
+            cell,
         }
     }
 }
@@ -69,13 +73,9 @@ pin_project! {
     pub(crate) struct Watched<F> {
         #[pin]
         inner: F,
-        attempt: Attempt,
+        cell: Option<Arc<Cell>>,
     }
 }
-
-/// What counts an attempt as abandoned unless it is answered.
-#[derive(Debug)]
-struct Attempt(Option<Arc<Cell>>);
 
 impl<F, R> Future for Watched<F>
 where
@@ -86,46 +86,26 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let answer = ready!(this.inner.poll(cx));
-        if let Some(cell) = this.attempt.0.take() {
-            count(&cell, &answer);
+        if let (Some(cell), Ok(response)) = (this.cell, &answer) {
+            count(cell, response);
         }
         Poll::Ready(answer)
     }
 }
 
-fn count<R>(cell: &Cell, answer: &Result<Response<R>, Broken>) {
-    match answer {
-        Ok(response) => {
-            let sent = response
-                .extensions()
-                .get::<Trail>()
-                .is_none_or(|trail| trail.attempts > 0);
-            match Classified::throttle(response.extensions()) {
-                Some(throttle) if sent && throttle.origin() == Origin::Upstream => {
-                    cell.refused("upstream", throttle.kind());
-                }
-                throttle if !sent => {
-                    let kind = throttle.map(Throttle::kind);
-                    cell.refused("relay", kind.unwrap_or(throttle_signal::Kind::RequestRate));
-                }
-                _ => {
-                    cell.admitted.inc();
-                }
-            }
+fn count<R>(cell: &Cell, response: &Response<R>) {
+    let trail = response.extensions().get::<Trail>();
+    let sent = trail.is_none_or(|trail| trail.attempts > 0);
+    match Classified::throttle(response.extensions()) {
+        Some(throttle) if sent && throttle.origin() == Origin::Upstream => {
+            cell.refused("upstream", throttle.kind());
         }
-        Err(broken) if broken.is_unsent() => {
-            cell.unreachable.inc();
+        throttle if !sent => {
+            let kind = throttle.map(Throttle::kind);
+            cell.refused("relay", kind.unwrap_or(throttle_signal::Kind::RequestRate));
         }
-        Err(_) => {
-            cell.failed.inc();
-        }
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        if let Some(cell) = &self.0 {
-            cell.abandoned.inc();
+        _ => {
+            cell.admitted.inc();
         }
     }
 }

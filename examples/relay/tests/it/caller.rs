@@ -29,7 +29,11 @@ pub(crate) struct Pair {
 impl Pair {
     /// Starts both. In the configuration, `BASE_URL` is the simulator's.
     pub(crate) async fn start(simulator: Builder, config: &str) -> Self {
-        let simulator = simulator.start().await.unwrap();
+        Self::with(simulator.start().await.unwrap(), config).await
+    }
+
+    /// Starts a relay to a simulator that runs.
+    pub(crate) async fn with(simulator: Simulator, config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("relay.toml");
         fs::write(&file, config.replace("BASE_URL", simulator.base_url())).unwrap();
@@ -102,6 +106,16 @@ pub(crate) fn header<'a, B>(response: &'a Response<B>, name: &str) -> Option<&'a
         .headers()
         .get(name)
         .map(|value| value.to_str().unwrap())
+}
+
+/// Adds up what `metrics` say under a name, of the lines that have a label.
+pub(crate) fn sum(metrics: &str, name: &str, label: &str) -> u64 {
+    let lines = metrics
+        .lines()
+        .filter(|line| line.starts_with(name) && line.contains(label));
+    lines
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+        .sum()
 }
 
 pub(crate) fn hello(model: &str) -> String {

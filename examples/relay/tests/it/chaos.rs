@@ -1,8 +1,8 @@
 //! Everything goes wrong at once, while many stream.
 
-use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::http::{Request, StatusCode};
@@ -11,237 +11,306 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use model_studio_sim::{Fault, Latency, Limits, RefusalKind, Simulator, When};
+use model_studio_sim::{Builder, Fault, Latency, Limits, RefusalKind, Simulator, When};
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
-use crate::caller::{CONFIG, KEY, Pair};
-
-/// How long it goes on.
-const TIME: Duration = Duration::from_secs(8);
+use crate::caller::{CONFIG, KEY, Pair, sum};
+use crate::front::Front;
+use crate::until::{LONGEST, until};
 
 const CALLERS: u64 = 64;
 
-/// Stands in front of an upstream, and cuts all connections when told to.
-async fn forward(listen: SocketAddr, to: SocketAddr, mut cut: watch::Receiver<u32>) {
-    loop {
-        let listener = TcpListener::bind(listen).await.unwrap();
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                accepted = listener.accept() => {
-                    let (mut caller, _) = accepted.unwrap();
-                    connections.spawn(async move {
-                        let mut upstream = TcpStream::connect(to).await?;
-                        tokio::io::copy_bidirectional(&mut caller, &mut upstream).await
-                    });
-                }
-                told = cut.changed() => {
-                    if told.is_err() {
-                        return;
-                    }
-                    break;
-                }
-            }
-        }
-        drop((listener, connections));
-        sleep(Duration::from_millis(300)).await;
-    }
-}
+/// How many streams end between two things that go wrong.
+const BETWEEN: u64 = 3 * CALLERS;
 
 /// What became of one stream.
-#[derive(Debug, Eq, Hash, PartialEq)]
+#[derive(Debug)]
 enum End {
-    /// It came whole; its id.
-    Whole(String),
-    /// It broke off, or said what went wrong within it.
-    Broken,
-    /// It was refused, in words.
-    Refused,
+    /// It came whole: its id and its text.
+    Whole { id: String, text: String },
+    /// It said within what went wrong, or broke off with an error of the connection. What had come.
+    Failed { text: String },
+    /// It was refused in words: the status and the code.
+    Refused(u16, String),
 }
 
 type Caller = Client<HttpConnector, Full<Bytes>>;
 
-async fn stream(client: &Caller, base: &str, question: &str) -> End {
-    let body = format!(
+fn question(caller: u64, number: usize) -> String {
+    format!("caller {caller}, question {number}")
+}
+
+fn body(question: &str) -> String {
+    format!(
         r#"{{"model":"best","stream":true,"messages":[{{"role":"user","content":"{question}"}}],"max_tokens":30}}"#
-    );
+    )
+}
+
+async fn ask(client: &Caller, base: &str, key: &str, question: &str) -> End {
     let request = Request::post(format!("{base}/chat/completions"))
-        .header("authorization", format!("Bearer {KEY}"))
-        .body(Full::from(body))
+        .header("authorization", format!("Bearer {key}"))
+        .body(Full::from(body(question)))
         .unwrap();
-    let response = client
-        .request(request)
-        .await
-        .expect("an answer, good or bad");
+    let response = client.request(request).await;
+    let response = response.expect("an answer, good or bad");
     let status = response.status();
     let mut body = response.into_body();
     let mut text = Vec::new();
+    let mut cut = false;
     while let Some(frame) = body.frame().await {
         match frame {
             Ok(frame) => text.extend_from_slice(&frame.into_data().unwrap_or_default()),
-            Err(_) => return End::Broken,
+            Err(_) => cut = true,
         }
     }
     let text = String::from_utf8(text).unwrap();
-    if status != StatusCode::OK {
-        let error: Value = serde_json::from_str(&text).expect(&text);
-        assert!(error["error"]["message"].is_string(), "{text}");
-        return End::Refused;
+    if status == StatusCode::OK {
+        return read(&text, cut);
     }
-    let events = text
-        .split("\n\n")
-        .filter_map(|event| event.strip_prefix("data: "));
+    let error: Value = serde_json::from_str(&text).expect(&text);
+    let error = &error["error"];
+    assert!(!cut && error["message"].is_string(), "{text}");
+    let code = error["code"].as_str().expect(&text);
+    End::Refused(status.as_u16(), code.to_owned())
+}
+
+/// Reads a stream as far as it came; `cut` is whether its connection failed.
+fn read(stream: &str, cut: bool) -> End {
     let mut ids = HashSet::new();
-    let (mut done, mut reasons, mut failed) = (0, 0, false);
-    for event in events {
-        assert_eq!(done, 0, "something after the end: {text}");
+    let mut text = String::new();
+    let (mut done, mut reasons, mut failed) = (false, 0, false);
+    for event in stream.split_inclusive("\n\n") {
+        let Some(event) = event.strip_suffix("\n\n") else {
+            assert!(cut, "half an event, and no error: {stream}");
+            break;
+        };
+        let event = event.strip_prefix("data: ").expect(stream);
+        assert!(!done && !failed, "something after the end: {stream}");
         if event == "[DONE]" {
-            done += 1;
+            done = true;
             continue;
         }
-        let event: Value = serde_json::from_str(event).expect(&text);
-        failed |= event.get("error").is_some() || event.get("code").is_some();
-        if let Some(id) = event["id"].as_str() {
-            ids.insert(id.to_owned());
+        let event: Value = serde_json::from_str(event).expect(stream);
+        if event.get("error").is_some() {
+            assert!(event["error"]["message"].is_string(), "{stream}");
+            failed = true;
+            continue;
         }
-        if event["choices"][0]["finish_reason"].is_string() {
-            reasons += 1;
-        }
+        ids.insert(event["id"].as_str().expect(stream).to_owned());
+        let choice = &event["choices"][0];
+        text.push_str(choice["delta"]["content"].as_str().unwrap_or_default());
+        reasons += usize::from(choice["finish_reason"].is_string());
     }
-    assert!(ids.len() <= 1 && reasons <= 1, "mixed or doubled: {text}");
+    assert!(ids.len() <= 1 && reasons <= 1, "mixed or doubled: {stream}");
     match ids.into_iter().next() {
-        Some(id) if done == 1 && reasons == 1 => End::Whole(id),
+        Some(id) if done && reasons == 1 && !cut && !failed => End::Whole { id, text },
         _ => {
-            assert!(failed || done == 0, "neither whole nor an error: {text}");
-            End::Broken
+            assert!(cut || failed, "a part without an error: {stream}");
+            End::Failed { text }
         }
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_mixed_or_doubled_when_everything_goes_wrong() {
+/// Two accounts behind limits lower than the relay is told, and everything that can go wrong.
+fn simulator() -> Builder {
     let event = |kind, after| Fault::ErrorEvent { kind, after };
-    let limits = || Limits::per_minute(60_000).per_second(200);
-    let simulator = Simulator::builder()
-        .model("qwen3-max", limits())
-        .model("qwen-plus", limits())
-        .latency(Latency::uniform(
-            Duration::from_millis(5),
-            Duration::from_millis(40),
-        ))
-        .token_time(Duration::from_millis(2))
+    let latency = Latency::uniform(Duration::from_millis(1), Duration::from_millis(20));
+    Simulator::builder()
+        .model("qwen3-max", Limits::per_minute(60_000).per_second(60))
+        .model("qwen-plus", Limits::per_minute(60_000).per_second(400))
+        .latency(latency)
+        .token_time(Duration::from_millis(1))
         .fault(Fault::Refuse(RefusalKind::RequestRate), When::share(0.05))
         .fault(Fault::Reset, When::share(0.02))
         .fault(Fault::ResetInBody, When::share(0.02))
         .fault(Fault::InternalError, When::share(0.02))
         .fault(event(RefusalKind::TokenRate, 0), When::share(0.02))
-        .fault(event(RefusalKind::TokenRate, 3), When::share(0.02));
-    let front = test_support::process::free_addr();
-    // The key `sk-gone` was revoked: nobody has it.
-    let config = CONFIG
-        .replace("BASE_URL", &format!("http://{front}/compatible-mode/v1"))
-        .replace("\"sk-a2\"", "\"sk-gone\"")
-        .replace(
-            "rps = 10, rpm = 600, tpm = 1_000_000",
-            "rps = 200, rpm = 60_000",
-        )
-        .replace(
-            "rps = 20, rpm = 1_200, tpm = 1_000_000",
-            "rps = 200, rpm = 60_000",
-        );
-    let pair = Arc::new(Pair::start(simulator, &config).await);
-    let (cut, cuts) = watch::channel(0);
-    let forwarding = tokio::spawn(forward(front, pair.simulator.addr(), cuts));
+        .fault(event(RefusalKind::TokenRate, 3), When::share(0.02))
+}
 
-    let end = Instant::now() + TIME;
+/// The relay's configuration in that test; `round` makes it another one each time.
+fn config(front: &Front, round: u32) -> String {
+    CONFIG
+        .replace("BASE_URL", &format!("http://{}/v1", front.addr()))
+        .replace("rps = 10, rpm = 600, tpm = 1_000_000", "rps = 200")
+        .replace("rps = 20, rpm = 1_200, tpm = 1_000_000", "rps = 400")
+        .replace(
+            "chain = [\"qwen3-max\", \"plus\"]",
+            &format!(
+                "chain = [\"qwen3-max\", \"plus\"]\npatience = \"{}ms\"",
+                200 + round
+            ),
+        )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_mixed_or_doubled_when_everything_goes_wrong() {
+    let simulator = simulator().start().await.unwrap();
+    let mut front = Front::start(simulator.addr()).await;
+    let pair = Arc::new(Pair::with(simulator, &config(&front, 0)).await);
+
+    let ended = Arc::new(AtomicU64::new(0));
+    let enough = Arc::new(AtomicBool::new(false));
     let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
-        let base = pair.relay.base_url();
+        let (base, ended, enough) = (
+            pair.relay.base_url(),
+            Arc::clone(&ended),
+            Arc::clone(&enough),
+        );
         callers.spawn(async move {
             let client: Caller = Client::builder(TokioExecutor::new()).build_http();
             let mut ends = Vec::new();
-            while Instant::now() < end {
-                let question = format!("caller {caller}, question {}", ends.len());
-                let one = stream(&client, &base, &question);
-                ends.push(
-                    timeout(Duration::from_secs(60), one)
-                        .await
-                        .expect("an answer"),
-                );
+            while !enough.load(Ordering::Relaxed) {
+                let question = question(caller, ends.len());
+                let one = timeout(LONGEST, ask(&client, &base, KEY, &question)).await;
+                ends.push((question, one.expect("an answer in time")));
+                ended.fetch_add(1, Ordering::Relaxed);
             }
             ends
         });
     }
-    for round in 1..=3 {
-        sleep(TIME / 4).await;
-        if round == 2 {
-            cut.send_replace(round);
-        }
-        pair.write(
-            &config
-                .replace("patience", &format!("# {round}\npatience"))
-                .replace(
-                    "chain = [\"qwen3-max\", \"plus\"]",
-                    &format!("chain = [\"qwen3-max\", \"plus\"]\npatience = \"{round}s\""),
-                ),
-        );
-        pair.relay.reload();
-    }
-    let mut ends = Vec::new();
-    while let Some(caller) = callers.join_next().await {
-        ends.extend(caller.unwrap());
-    }
-    forwarding.abort();
+    let some_more = async || {
+        let from = ended.load(Ordering::Relaxed);
+        let reached = || ended.load(Ordering::Relaxed) >= from + BETWEEN;
+        until("streams end", reached).await;
+    };
+    let counted = async |name: &str, label: &str, at_least: u64| {
+        let seen = || sum(&pair.relay.metrics(), name, label) >= at_least;
+        until(name, seen).await;
+    };
 
-    let whole: Vec<_> = ends
-        .iter()
-        .filter(|end| matches!(end, End::Whole(_)))
-        .collect();
-    let distinct: HashSet<_> = whole.iter().collect();
-    assert_eq!(whole.len(), distinct.len(), "two had the same answer");
-    let refused = ends.iter().filter(|end| **end == End::Refused).count();
-    let broken = ends.len() - whole.len() - refused;
-    // What breaks within a stream cannot be mended; nearly all else can.
-    let share = |count: usize| count * 100 / ends.len();
-    assert!(ends.len() > 200, "{} streams", ends.len());
-    assert!(
-        share(broken) <= 15 && share(refused) <= 10,
-        "{} whole, {broken} broken, {refused} refused",
-        whole.len()
-    );
+    some_more().await;
+    assert!(pair.simulator.revoke("sk-a2"));
+    counted("relay_refused_total", "kind=\"auth\"", 1).await;
+    some_more().await; // now nobody is left who was in flight with it
+    let asked = pair.simulator.ledger().invalid_keys;
+    assert!(asked <= CALLERS, "{asked} were sent with a revoked key");
 
-    ledger_and_counters_agree(&pair);
-    let asked = usize::try_from(pair.simulator.ledger().invalid_keys).unwrap();
-    assert!(share(asked) < 2, "a revoked key was asked {asked} times");
+    pair.write(&config(&front, 1));
+    pair.relay.reload();
+    counted("relay_reloads_total", "in_force", 1).await;
+    some_more().await;
+
+    front.stop().await;
+    counted("relay_upstream_unreachable_total", "", 1).await;
+    pair.write("no configuration");
+    pair.relay.reload();
+    counted("relay_reloads_total", "rejected", 1).await;
+    front.start_again().await;
+    some_more().await;
+
+    pair.write(&config(&front, 2));
+    pair.relay.reload();
+    counted("relay_reloads_total", "in_force", 2).await;
+    some_more().await;
+
+    enough.store(true, Ordering::Relaxed);
+    let ends: Vec<_> = callers.join_all().await.into_iter().flatten().collect();
+    until("the last connection is idle", || {
+        sum(&pair.relay.metrics(), "relay_open_requests", "") == 0
+    })
+    .await;
+
+    all_are_themselves(&ends).await;
+    all_failures_have_a_cause(&ends, &pair, &front);
+    ledger_and_counters_agree(&ends, &pair, &front);
+    let again = pair.simulator.ledger().invalid_keys - asked;
+    assert_eq!(again, 0, "a key known to be revoked was sent again");
 }
 
-/// Every request that the relay says it sent, the simulator has seen, and none else.
-fn ledger_and_counters_agree(pair: &Pair) {
-    let metrics = pair.relay.metrics();
-    let sum = |name: &str, label: &str| -> u64 {
-        let lines = metrics
-            .lines()
-            .filter(|line| line.starts_with(name) && line.contains(label));
-        lines
-            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
-            .sum()
+/// Every whole stream is the answer to its own question, and every broken one the beginning of it.
+async fn all_are_themselves(ends: &[(String, End)]) {
+    let direct = Simulator::builder()
+        .model("best", Limits::unlimited())
+        .start()
+        .await
+        .unwrap();
+    let client: Caller = Client::builder(TokioExecutor::new()).build_http();
+    let mut ids = HashSet::new();
+    for (question, end) in ends {
+        let (End::Whole { text, .. } | End::Failed { text }) = end else {
+            continue;
+        };
+        let right = ask(&client, direct.base_url(), "sk-a1", question).await;
+        let End::Whole { text: right, .. } = right else {
+            panic!("{right:?}")
+        };
+        match end {
+            End::Whole { id, .. } => {
+                assert_eq!(*text, right, "{question}");
+                assert!(ids.insert(id), "two had the same answer");
+            }
+            _ => assert!(right.starts_with(text), "{question}: {text}"),
+        }
+    }
+}
+
+/// What a caller lost is what no relay can give: what was under way when something broke.
+fn all_failures_have_a_cause(ends: &[(String, End)], pair: &Pair, front: &Front) {
+    let mut refused: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut failed = 0;
+    for (_, end) in ends {
+        match end {
+            End::Whole { .. } => {}
+            End::Failed { .. } => failed += 1,
+            End::Refused(_, code) => *refused.entry(code).or_default() += 1,
+        }
+    }
+    let ledger = pair.simulator.ledger();
+    let faults = |name| -> u64 {
+        let partitions = ledger.partitions.iter();
+        partitions.filter_map(|it| it.faults.get(name)).sum()
     };
-    let failed = sum("relay_upstream_failed_total", "");
-    let sent = sum("relay_upstream_admitted_total", "")
-        + sum("relay_refused_total", "by=\"upstream\"")
-        + sum("relay_upstream_abandoned_total", "")
-        + failed;
+    let mut take = |code| refused.remove(code).unwrap_or(0);
+    let (broken, unreachable) = (take("upstream_broken"), take("upstream_unreachable"));
+    // The last model failed. If the first had no room in time, its caller learns when it has.
+    let last = take("internal_error")
+        + take("overloaded")
+        + take("rate_limit_exceeded")
+        + take("limit_requests");
+    let (internal, events) = (faults("internal_error"), faults("error_event"));
+    assert!(
+        last <= internal + events,
+        "{last} of {internal} and {events}"
+    );
+    // No other limit, and no key.
+    assert!(refused.is_empty(), "{refused:?}");
+    assert!(broken <= faults("reset") + front.cut(), "{broken}");
+    let within = faults("reset_in_body") + events + front.cut();
+    assert!(failed <= within, "{failed} of {within}");
+    assert!(unreachable > 0 || front.cut() > 0);
+}
+
+/// Every request that the relay says it sent the simulator has seen, and no other; and what callers
+/// were told is what the relay says it told them.
+fn ledger_and_counters_agree(ends: &[(String, End)], pair: &Pair, front: &Front) {
+    let metrics = pair.relay.metrics();
+    let count = |name: &str, label: &str| sum(&metrics, name, label);
+    let attempts = count("relay_attempts_total", "");
     let ledger = pair.simulator.ledger();
     let seen = ledger.requests() + ledger.refusals() + ledger.invalid_keys;
-    // A request whose connection was cut may have been seen or not; all others agree.
-    assert!(
-        seen <= sent && sent - seen <= failed,
-        "seen {seen}, sent {sent}, of which {failed} failed\n{metrics}"
-    );
-    assert!(sum("relay_reloads_total", "in_force") >= 2, "{metrics}");
-    assert_eq!(sum("relay_open_requests", ""), 0);
+    let lost = front.lost();
+    assert_eq!(attempts, seen + lost, "{seen} seen, {lost} lost\n{metrics}");
+    let ways = count("relay_upstream_admitted_total", "")
+        + count("relay_refused_total", "by=\"upstream\"")
+        + count("relay_upstream_failed_total", "");
+    assert_eq!(attempts, ways, "what became of each\n{metrics}");
+    assert_eq!(count("relay_upstream_abandoned_total", ""), 0, "{metrics}");
+
+    assert_eq!(count("relay_answers_total", ""), ends.len() as u64);
+    let mut told: BTreeMap<u16, u64> = BTreeMap::new();
+    for (_, end) in ends {
+        let status = match end {
+            End::Refused(status, _) => *status,
+            _ => 200,
+        };
+        *told.entry(status).or_default() += 1;
+    }
+    for (status, times) in told {
+        let label = format!("status=\"{status}\"");
+        assert_eq!(count("relay_answers_total", &label), times, "{metrics}");
+    }
 }

@@ -11,5 +11,7 @@ mod caller;
 mod chaos;
 mod clients;
 mod config;
+mod front;
 mod http;
 mod reload;
+mod until;
