@@ -61,14 +61,7 @@ pub(crate) struct Table {
 impl Profile {
     /// Creates a profile without rules or hosts of its own: what [`generic`](Self::generic) says.
     pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
-        Self(Arc::new(Inner {
-            name: name.into(),
-            hosts: Vec::new(),
-            own: 0,
-            rules: profiles::generic::RULES.concat(),
-            in_success: false,
-            compiled: OnceLock::new(),
-        }))
+        Self::generic().rename(name)
     }
 
     /// The profile for strangers.
@@ -136,8 +129,11 @@ impl Profile {
     }
 
     pub(crate) fn from_table(table: &Table) -> Self {
-        let mut rules = table.rules.concat();
-        rules.extend(profiles::generic::RULES.concat());
+        let rules = [
+            profiles::generic::LIBRARY,
+            &table.rules.concat(),
+            &profiles::generic::RULES.concat(),
+        ];
         Self(Arc::new(Inner {
             name: Cow::Borrowed(table.name),
             hosts: table
@@ -146,7 +142,7 @@ impl Profile {
                 .map(|host| Cow::Borrowed(*host))
                 .collect(),
             own: 0,
-            rules,
+            rules: rules.concat(),
             in_success: table.in_success,
             compiled: OnceLock::new(),
         }))

@@ -75,3 +75,15 @@ fn a_429_met_by_a_grpc_client_is_read_as_one() {
     assert_eq!(throttle.kind(), Kind::RequestRate);
     assert_eq!(throttle.wait(), Wait::Stated(Duration::from_secs(3)));
 }
+
+#[test]
+fn a_message_that_is_too_large_is_no_refusal() {
+    for host in ["grpc.example.com", "speech.googleapis.com"] {
+        let pairs = [
+            TYPE,
+            ("grpc-status", "8"),
+            ("grpc-message", "received message larger than max (5 vs. 4)"),
+        ];
+        assert_eq!(classify(host, 200, &pairs, ""), None, "{host}");
+    }
+}

@@ -1,8 +1,8 @@
 //! For strangers: codes and words that mean the same nearly everywhere, then the status.
 
+mod money;
 mod words;
 
-use self::words::WORDS;
 use super::model_studio;
 use super::short::{burst, concurrency, credential, exhausted, harmless, overloaded, rate, tokens};
 use crate::profile::Table;
@@ -16,7 +16,23 @@ pub(crate) const TABLE: Table = Table {
     in_success: false,
 };
 
-pub(crate) const RULES: &[&[Rule]] = &[BORROWED, CODES, model_studio::CODED, WORDS, VAGUE, STATUS];
+pub(crate) const RULES: &[&[Rule]] = &[
+    BORROWED,
+    CODES,
+    model_studio::CODED,
+    words::FIRST,
+    money::WORDS,
+    words::WORDS,
+    VAGUE,
+    STATUS,
+];
+
+/// What gRPC's own libraries say with the status of a limit. It comes before the rules of every table.
+pub(crate) const LIBRARY: &[Rule] = &[harmless("message size").text(&[
+    "message larger than max",
+    "message exceeds maximum size",
+    "message length too large",
+])];
 
 /// Statuses under which words about rates are believed.
 const SLOWED: &[u16] = &[403, 413, 429, 498, 503, 529];
@@ -48,11 +64,6 @@ const BORROWED: &[Rule] = &[
 ];
 
 const CODES: &[Rule] = &[
-    harmless("message size").text(&[
-        "message larger than max",
-        "message exceeds maximum size",
-        "decoded message length too large",
-    ]),
     harmless("size").status(&[400, 403, 413, 422]).code(&[
         "context_length_exceeded",
         "request_too_large",
