@@ -10,6 +10,8 @@ mod owner;
 mod retry;
 mod trail;
 mod wait;
+#[cfg(feature = "tracing")]
+mod watch;
 
 use std::time::Duration;
 
