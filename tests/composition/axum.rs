@@ -13,6 +13,7 @@ use fallback_layer::Fallback;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use key_rotation_layer::KeyRotation;
+use rate_limit_layer::inbound::{InboundLayer, Rate};
 use rate_limit_layer::{Limiter, Quota, RateLimit};
 use replay_body::{IntoBodyLayer, ReplayLayer};
 use retry_429_layer::Retry429;
@@ -26,7 +27,7 @@ use crate::studio::{chat, check, studio};
 
 const CAP: usize = 1 << 20;
 
-async fn serve(router: Router) -> String {
+pub(crate) async fn serve(router: Router) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async move { ::axum::serve(listener, router).await });
@@ -159,6 +160,54 @@ async fn a_limit_is_one_for_all_routes_and_connections() {
         send(format!("{url}/a")).await.0,
         StatusCode::TOO_MANY_REQUESTS
     );
+}
+
+/// Whom a request is from, by a header.
+fn caller(request: &Request<Body>) -> Option<http::HeaderValue> {
+    request.headers().get("x-caller").cloned()
+}
+
+async fn send_as(caller: &'static str, url: &str) -> (StatusCode, HeaderMap) {
+    let request = Request::post(url)
+        .header("x-caller", caller)
+        .body(Full::default())
+        .unwrap();
+    let (parts, body) = client().oneshot(request).await.unwrap().into_parts();
+    body.collect().await.unwrap();
+    (parts.status, parts.headers)
+}
+
+#[tokio::test]
+async fn callers_are_limited_per_router_and_per_route() {
+    let layer = || InboundLayer::new(Rate::per_minute(2), caller);
+    let paths = || Router::new().route("/a", post(async || "a"));
+    let whole = serve(
+        paths()
+            .route("/b", post(async || "b"))
+            .layer(layer())
+            .route("/free", post(async || "free")),
+    )
+    .await;
+    let single = serve(paths().route("/b", post(async || "b").layer(layer()))).await;
+
+    // On a router it is one limit for all routes before it, whichever connection they come by.
+    for (path, status) in [
+        ("a", 200),
+        ("b", 200),
+        ("a", 429),
+        ("b", 429),
+        ("free", 200),
+    ] {
+        let (got, headers) = send_as("one", &format!("{whole}/{path}")).await;
+        assert_eq!(got, status, "{path}");
+        assert_eq!(headers.contains_key("ratelimit"), path != "free");
+        assert_eq!(headers.contains_key("retry-after"), status == 429);
+    }
+    assert_eq!(send_as("other", &format!("{whole}/a")).await.0, 200);
+    // On a route it is that one's.
+    for (path, status) in [("b", 200), ("b", 200), ("b", 429), ("a", 200)] {
+        assert_eq!(send_as("one", &format!("{single}/{path}")).await.0, status);
+    }
 }
 
 /// What a handler calls the model with.

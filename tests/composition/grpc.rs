@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use http::uri::PathAndQuery;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -158,13 +158,18 @@ fn repeat(
     }
 }
 
-/// Sends each message back as it comes.
+/// Speaks first, and then sends each message back as it comes.
 fn chat(
     echo: &Echo,
     request: Request<Streaming<Bytes>>,
-) -> impl Future<Output = Result<Response<Streaming<Bytes>>, Status>> + use<> {
+) -> impl Future<Output = Result<Response<impl Stream<Item = Result<Bytes, Status>> + use<>>, Status>>
++ use<> {
     let admitted = echo.admit();
-    async move { admitted.map(|()| Response::new(request.into_inner())) }
+    async move {
+        admitted?;
+        let greeting = stream::iter([Ok(Bytes::from_static(b"go on"))]);
+        Ok(Response::new(greeting.chain(request.into_inner())))
+    }
 }
 
 /// Listens on a free port.

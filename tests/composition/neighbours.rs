@@ -1,9 +1,14 @@
 //! tower's and tower-http's layers on both sides of ours.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ::axum::Router;
 use ::axum::body::Body;
-use http::{HeaderName, HeaderValue, StatusCode};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_http::classify::{SharedClassifier, StatusInRangeAsFailures};
@@ -13,10 +18,12 @@ use tower_http::sensitive_headers::SetSensitiveHeadersLayer;
 use tower_http::set_header::SetRequestHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
+use tracing::Span;
 
+use crate::axum::serve;
 use crate::hyper::{answers, client};
 use crate::layers::{falling_back, limiter, pacing, retrying, rotating, stack};
-use crate::studio::{chat, studio};
+use crate::studio::{body, chat, studio};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -104,4 +111,106 @@ async fn a_timeout_outside_ends_the_whole() {
         .service(stack().service(client()));
     let answer = service.oneshot(chat(&slow)).await.unwrap();
     assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
+}
+
+/// A server that refuses its first request for a moment.
+async fn refusing_once() -> String {
+    let refused = AtomicBool::new(false);
+    let handler = move || {
+        let refuse = !refused.swap(true, Ordering::Relaxed);
+        let response = if refuse {
+            Response::builder()
+                .status(429)
+                .header("retry-after-ms", "1")
+        } else {
+            Response::builder()
+        };
+        let response = response.body(Body::from("done")).unwrap();
+        async { response }
+    };
+    let handler = Arc::new(handler);
+    serve(Router::new().fallback(move || handler())).await
+}
+
+/// What a trace has seen: responses, their statuses, and bodies that came to their end.
+#[derive(Clone, Default)]
+struct Traced {
+    statuses: Arc<Mutex<Vec<u16>>>,
+    bytes: Arc<AtomicUsize>,
+}
+
+/// A `TraceLayer` that notes what it sees.
+macro_rules! trace {
+    ($traced:expr) => {{
+        let (traced, bytes) = ($traced.clone(), Arc::clone(&$traced.bytes));
+        TraceLayer::new_for_http()
+            .on_response(move |response: &Response<_>, _: Duration, _: &Span| {
+                traced
+                    .statuses
+                    .lock()
+                    .unwrap()
+                    .push(response.status().as_u16());
+            })
+            .on_body_chunk(move |chunk: &Bytes, _: Duration, _: &Span| {
+                bytes.fetch_add(chunk.len(), Ordering::Relaxed);
+            })
+    }};
+}
+
+#[tokio::test]
+async fn a_trace_outside_sees_a_request_and_one_inside_each_attempt() {
+    macro_rules! traced {
+        ($ours:expr) => {{
+            let (outside, inside) = (Traced::default(), Traced::default());
+            let service = ServiceBuilder::new()
+                .layer(trace!(outside))
+                .layer($ours)
+                .layer(trace!(inside))
+                .service(client());
+            let request = Request::post(refusing_once().await)
+                .body(Full::from("{}"))
+                .unwrap();
+            let answer = service.oneshot(request).await.unwrap();
+            answer.into_body().collect().await.map(drop).unwrap();
+            let statuses = |traced: Traced| traced.statuses.lock().unwrap().clone();
+            assert_eq!(outside.bytes.load(Ordering::Relaxed), "done".len());
+            (statuses(outside), statuses(inside))
+        }};
+    }
+    assert_eq!(traced!(pacing(&limiter())), (vec![429], vec![429]));
+    assert_eq!(traced!(rotating(None)), (vec![200], vec![429, 200]));
+    assert_eq!(traced!(retrying()), (vec![200], vec![429, 200]));
+    assert_eq!(traced!(stack().into_inner()), (vec![200], vec![429, 200]));
+}
+
+/// The first attempt hangs; a timeout inside ends that one, and the next candidate answers.
+#[tokio::test]
+async fn a_timeout_inside_ends_one_attempt() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&asked);
+    let handler = move || {
+        let first = seen.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            if first {
+                std::future::pending::<()>().await;
+            }
+            "done"
+        }
+    };
+    let url = serve(Router::new().fallback(handler)).await;
+    let service = ServiceBuilder::new()
+        .layer(stack().into_inner())
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Duration::from_millis(200),
+        ))
+        .layer(MapResponseBodyLayer::new(Body::new))
+        .service(client());
+    let request = Request::post(url)
+        .header("content-type", "application/json")
+        .body(Full::from(body(false)))
+        .unwrap();
+    let answer = service.oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(asked.load(Ordering::Relaxed) >= 2);
 }

@@ -1,15 +1,25 @@
 //! reqwest, and reqwest-middleware, through the bridge.
 
+use std::time::Duration;
+
+use ::axum::Router;
+use ::axum::response::Redirect;
+use ::axum::routing::post;
 use model_studio_sim::Simulator;
-use reqwest::Client;
+use reqwest::{Client, StatusCode};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use reqwest_tower_bridge::{ClientService, LayerMiddleware, NextLayer};
 use throttle_signal::Trail;
-use tower::Layer;
+use tower::{Layer, ServiceBuilder};
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
 
+use crate::axum::serve;
 use crate::hyper::answers;
 use crate::layers::{falling_back, limiter, pacing, retrying, rotating, stack};
 use crate::studio::{body, chat, check, studio};
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn bridged(layer: impl for<'a> NextLayer<'a> + Send + Sync + 'static) -> ClientWithMiddleware {
     ClientBuilder::new(Client::new())
@@ -94,4 +104,49 @@ async fn stacked_over_either_client() {
     answers(stack().service(ClientService::new(Client::new())), chats()).await;
     let middleware = ClientBuilder::new(Client::new()).build();
     answers(stack().service(ClientService::new(middleware)), chats()).await;
+}
+
+/// A 307 takes the body along through all of them.
+#[tokio::test]
+async fn a_redirect_below_a_layer_is_followed_with_the_body() {
+    let router = Router::new()
+        .route("/old", post(async || Redirect::temporary("/new")))
+        .route("/new", post(async |body: String| body));
+    let old = format!("{}/old", serve(router).await);
+    macro_rules! follows {
+        ($layer:expr) => {{
+            let request = bridged($layer).post(&old).body(body(false));
+            let request = request.header("content-type", "application/json");
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.url().path(), "/new");
+            assert_eq!(answer.text().await.unwrap(), body(false));
+        }};
+    }
+    follows!(pacing(&limiter()));
+    follows!(rotating(None));
+    follows!(retrying());
+    follows!(falling_back());
+    follows!(stack());
+}
+
+#[tokio::test]
+async fn between_layers_of_tower_http_in_the_chain() {
+    let studio = studio(0.2).await;
+    let layers = ServiceBuilder::new()
+        .layer(TraceLayer::new_for_http())
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::GATEWAY_TIMEOUT,
+            MINUTE,
+        ))
+        .layer(stack().into_inner())
+        .layer(TraceLayer::new_for_http())
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::GATEWAY_TIMEOUT,
+            MINUTE,
+        ));
+    let client = bridged(layers);
+    for _ in 0..10 {
+        let answer = ask(&client, &studio).await;
+        check(answer.status(), &answer.bytes().await.unwrap());
+    }
 }

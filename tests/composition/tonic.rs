@@ -2,11 +2,13 @@
 
 use ::tonic::body::Body;
 use ::tonic::client::{Grpc, GrpcService};
+use ::tonic::transport::server::TcpConnectInfo;
 use ::tonic::transport::{Channel, Server};
 use ::tonic::{Code, Request, Status};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body::Body as HttpBody;
+use rate_limit_layer::inbound::{InboundLayer, Rate};
 use replay_body::{IntoBody, IntoBodyLayer, ReplayBody, ReplayLayer, ReplayService};
 use tower::{BoxError, Layer, ServiceBuilder};
 
@@ -49,7 +51,7 @@ where
 }
 
 /// A stream from the server arrives, with the status in its trailers; a stream both ways is not held
-/// up: each message is answered before the next is sent.
+/// up: the server speaks before anything is sent, and each message is answered before the next is.
 async fn streams<S>(client: &mut Grpc<S>)
 where
     S: GrpcService<Body, Error: Into<BoxError>>,
@@ -75,13 +77,12 @@ where
 
     client.ready().await.map_err(Into::into).unwrap();
     let (send, stream) = messages();
-    send.send(Bytes::from_static(b"first")).unwrap();
     let mut answers = client
         .streaming(Request::new(stream), CHAT, Raw)
         .await
         .unwrap()
         .into_inner();
-    assert_eq!(answers.message().await.unwrap().unwrap(), "first");
+    assert_eq!(answers.message().await.unwrap().unwrap(), "go on");
     for _ in 0..100 {
         send.send(Bytes::from_static(b"next")).unwrap();
         assert_eq!(answers.message().await.unwrap().unwrap(), "next");
@@ -131,23 +132,68 @@ async fn a_refusal_is_retried_by_retry_alone_and_passed_on_without() {
     assert_eq!(echo.calls(), 1);
 }
 
-#[tokio::test]
-async fn on_a_server() {
-    let echo = Echo::refusing(1);
-    let layers = ServiceBuilder::new()
-        .layer(ReplayLayer::new(CAP))
-        .layer(retrying())
-        .layer(pacing(&limiter()))
-        .layer(IntoBodyLayer::new(Body::new));
-    let (addr, incoming) = grpc::listen().await;
-    let server = Server::builder().layer(layers).add_service(echo.clone());
-    tokio::spawn(server.serve_with_incoming(incoming));
+/// A client of `$echo` without layers, whose server has `$layer` around its services.
+macro_rules! server_with {
+    ($layer:expr, $echo:expr) => {{
+        let layers = ServiceBuilder::new()
+            .layer(ReplayLayer::new(CAP))
+            .layer($layer)
+            .layer(IntoBodyLayer::new(Body::new));
+        let (addr, incoming) = grpc::listen().await;
+        let server = Server::builder().layer(layers).add_service($echo);
+        tokio::spawn(server.serve_with_incoming(incoming));
+        let channel = Channel::from_shared(format!("http://{addr}")).unwrap();
+        Grpc::new(channel.connect_lazy())
+    }};
+}
 
-    let channel = Channel::from_shared(format!("http://{addr}"))
-        .unwrap()
-        .connect_lazy();
-    let mut client = Grpc::new(channel);
+#[tokio::test]
+async fn each_layer_alone_on_a_server() {
+    macro_rules! works {
+        ($layer:expr) => {{
+            let mut client = server_with!($layer, Echo::default());
+            assert_eq!(unary(&mut client).await.unwrap(), "hello");
+            streams(&mut client).await;
+        }};
+    }
+    works!(pacing(&limiter()));
+    works!(rotating(None));
+    works!(retrying());
+    works!(falling_back());
+}
+
+#[tokio::test]
+async fn stacked_on_a_server() {
+    let echo = Echo::refusing(1);
+    let mut client = server_with!(stack().into_inner(), echo.clone());
     assert_eq!(unary(&mut client).await.unwrap(), "hello");
     assert_eq!(echo.calls(), 2);
     streams(&mut client).await;
+}
+
+#[tokio::test]
+async fn a_server_limits_its_callers() {
+    let by_address = |request: &http::Request<Body>| {
+        let peer = request.extensions().get::<TcpConnectInfo>()?;
+        Some(peer.remote_addr()?.ip())
+    };
+    let (addr, incoming) = grpc::listen().await;
+    let echo = Echo::default();
+    let server = Server::builder()
+        .layer(InboundLayer::new(Rate::per_minute(4), by_address))
+        .add_service(echo.clone());
+    tokio::spawn(server.serve_with_incoming(incoming));
+    let channel = Channel::from_shared(format!("http://{addr}")).unwrap();
+    let mut client = Grpc::new(channel.connect_lazy());
+
+    // A stream is one call, and what was let in is not touched.
+    streams(&mut client).await;
+    assert_eq!(unary(&mut client).await.unwrap(), "hello");
+    assert_eq!(unary(&mut client).await.unwrap(), "hello");
+    let refused = unary(&mut client).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    let pushback = refused.metadata().get("grpc-retry-pushback-ms").unwrap();
+    let pushback: u32 = pushback.to_str().unwrap().parse().unwrap();
+    assert!((1..=15_000).contains(&pushback), "{pushback} ms");
+    assert_eq!(echo.calls(), 4);
 }
