@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use axum::Router;
-use http::Request;
+use http::{Extensions, Request, StatusCode};
 use reqwest::Client;
-use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Middleware, Next};
 use reqwest_tower_bridge::{LayerFailed, LayerMiddleware, NextLayer, RequestBody};
+use retry_429_layer::Retry429Layer;
+use tower::ServiceBuilder;
 use tower::layer::util::Identity;
 use tower::timeout::TimeoutLayer;
 use tower::timeout::error::Elapsed;
@@ -96,4 +98,40 @@ async fn a_uri_that_a_layer_spoiled_is_a_builder_error() {
         .await
         .unwrap_err();
     assert!(error.is_builder());
+}
+
+/// As when middleware further down makes errors of statuses.
+#[tokio::test]
+async fn a_status_that_became_an_error_below_is_still_told() {
+    struct Strict;
+
+    #[async_trait::async_trait]
+    impl Middleware for Strict {
+        async fn handle(
+            &self,
+            request: reqwest::Request,
+            extensions: &mut Extensions,
+            next: Next<'_>,
+        ) -> reqwest_middleware::Result<reqwest::Response> {
+            let response = next.run(request, extensions).await?;
+            Ok(response.error_for_status()?)
+        }
+    }
+
+    let teapot = Router::new().fallback(async || StatusCode::IM_A_TEAPOT);
+    let url = format!("http://{}/pot", serve(teapot).await);
+    // Each on its own, and one that boxes errors.
+    let layers = ServiceBuilder::new()
+        .layer(TimeoutLayer::new(Duration::from_secs(60)))
+        .layer(Retry429Layer::new());
+    for client in [
+        ClientBuilder::new(Client::new()).with(LayerMiddleware::new(Retry429Layer::new())),
+        ClientBuilder::new(Client::new()).with(LayerMiddleware::new(layers)),
+    ] {
+        let client = client.with(Strict).build();
+        let error = client.get(&url).send().await.unwrap_err();
+        assert!(error.is_status());
+        assert_eq!(error.status(), Some(StatusCode::IM_A_TEAPOT));
+        assert_eq!(error.url().unwrap().path(), "/pot");
+    }
 }

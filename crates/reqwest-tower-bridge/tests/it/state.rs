@@ -5,14 +5,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use http::{Extensions, HeaderName, HeaderValue, Response, StatusCode};
+use axum::response::Redirect;
+use axum::routing::get;
+use http::{Extensions, HeaderName, HeaderValue, Request, Response, StatusCode};
 use reqwest::Client;
 use reqwest_middleware::{ClientBuilder, Middleware, Next};
-use reqwest_tower_bridge::LayerMiddleware;
+use reqwest_tower_bridge::{LayerMiddleware, RequestBody};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
-use tower::ServiceBuilder;
-use tower::limit::GlobalConcurrencyLimitLayer;
+use tower::filter::AsyncFilterLayer;
+use tower::limit::{ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer};
+use tower::load_shed::LoadShedLayer;
+use tower::util::AndThenLayer;
+use tower::{BoxError, ServiceBuilder};
+use tower_http::follow_redirect::FollowRedirectLayer;
 use tower_http::set_header::SetRequestHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
@@ -98,5 +104,41 @@ async fn a_stack_of_layers_nobody_here_wrote_fits() {
         .build();
 
     let response = client.get(format!("http://{addr}/")).send().await.unwrap();
+    assert_eq!(response.text().await.unwrap(), "hello");
+}
+
+/// Their futures borrow what is below them, and so the client, for as long as a request takes.
+#[tokio::test]
+async fn layers_whose_futures_are_not_static_fit() {
+    let addr = serve(
+        Router::new()
+            .route("/old", get(async || Redirect::temporary("/new")))
+            .route("/new", get(async || "hello")),
+    )
+    .await;
+    let no_redirects = Client::builder().redirect(reqwest::redirect::Policy::none());
+    let stack = ServiceBuilder::new()
+        .layer(FollowRedirectLayer::new())
+        .layer(LoadShedLayer::new())
+        .layer(ConcurrencyLimitLayer::new(1))
+        .layer(AndThenLayer::new(
+            |mut response: Response<reqwest::Body>| {
+                response.headers_mut().insert("x-then", 1.into());
+                std::future::ready(Ok::<_, BoxError>(response))
+            },
+        ))
+        .layer(AsyncFilterLayer::new(
+            async |request: Request<RequestBody>| Ok::<_, BoxError>(request),
+        ));
+    let client = ClientBuilder::new(no_redirects.build().unwrap())
+        .with(LayerMiddleware::new(stack))
+        .build();
+
+    let response = client
+        .get(format!("http://{addr}/old"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.headers()["x-then"], "1");
     assert_eq!(response.text().await.unwrap(), "hello");
 }
