@@ -76,6 +76,25 @@
 //! * **A host's secrets stay with it.** A candidate at another host gets none of the request's own
 //!   credentials.
 //!
+//! # Coming from LiteLLM's router
+//!
+//! `fallbacks` and `context_window_fallbacks` become the one chain of [`Candidate`]s:
+//!
+//! ```
+//! use fallback_layer::{Candidate, Fallback, FallbackLayer};
+//! use tower::Layer;
+//!
+//! // Was: fallbacks: [{qwen3-max: [qwen-plus]}], context_window_fallbacks: [{qwen3-max: [qwen-long]}]
+//! fn falling_back<S>(client: S) -> Fallback<S> {
+//!     FallbackLayer::new([
+//!         Candidate::model("qwen3-max").context(262_144),
+//!         Candidate::model("qwen-plus").context(1_000_000),
+//!         Candidate::model("qwen-long"),
+//!     ])
+//!     .layer(client)
+//! }
+//! ```
+//!
 //! # Limits
 //!
 //! * Bodies must be [`Replay`](replay_body::Replay) and `From<Bytes>`; what streams gets that from

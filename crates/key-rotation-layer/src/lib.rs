@@ -80,6 +80,24 @@
 //! * **No secret is shown.** Keys are [`secrecy::SecretString`]s at rest and sensitive header values in
 //!   flight; `Debug`, errors, trails and refusals name accounts and fingerprints.
 //!
+//! # Coming from LiteLLM's router
+//!
+//! Deployments of one `model_name` become accounts of a [`KeyPool`]; `cooldown_time` becomes nothing, since
+//! a refusal or its provider's profile says how long; `usage-based-routing` becomes
+//! [`headroom`](KeyRotationLayer::headroom). `fallbacks` are `fallback-layer`'s, `rpm` and `tpm`
+//! `rate-limit-layer`'s.
+//!
+//! ```
+//! use key_rotation_layer::{InvalidPool, KeyPool, KeyRotation, KeyRotationLayer};
+//! use tower::Layer;
+//!
+//! // Was: two entries of `model_list` with the `model_name` qwen
+//! fn rotating<S>(client: S) -> Result<KeyRotation<S>, InvalidPool> {
+//!     let pool = KeyPool::builder().account("a", ["sk-a1"]).account("b", ["sk-b1"]).build()?;
+//!     Ok(KeyRotationLayer::new(pool).layer(client))
+//! }
+//! ```
+//!
 //! # Watching it
 //!
 //! [`KeyPool::snapshot`] shows how each account and key stands. Two features, off by default, emit

@@ -69,6 +69,27 @@
 //! A request counts as sent when the inner service is called. What happens to it after that, such as
 //! opening a connection, is jitter the guard has to cover: keep connections warm.
 //!
+//! # Coming from something else
+//!
+//! * **governor before calls**: a [`Quota`] holds all windows and tokens at once; GCRA's burst and a
+//!   minute's refill are nearly twice what the minute allows. No map of limiters by key: there is one
+//!   partition for each account and model.
+//! * **`tower::limit::RateLimit`**: it is not `Clone`, and its windows are fixed: around the edge of two,
+//!   twice as many pass.
+//! * **`tower_governor`**, which limits callers of one's own: the module `inbound`, with the feature of
+//!   that name.
+//!
+//! ```
+//! use rate_limit_layer::{Limiter, Quota, RateLimit, RateLimitLayer};
+//! use tower::Layer;
+//!
+//! // Was: RateLimiter::direct(Quota::per_minute(nonzero!(600u32))), and `until_ready` before each call
+//! fn paced<S>(client: S) -> RateLimit<S> {
+//!     let quota = Quota::new().requests_per_minute(600).requests_per_second(10);
+//!     RateLimitLayer::new(Limiter::new(quota)).layer(client)
+//! }
+//! ```
+//!
 //! # Tokens
 //!
 //! Tokens of a request are estimated from its body ([`Estimate`]), and corrected by the `usage` in a

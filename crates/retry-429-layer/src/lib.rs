@@ -66,6 +66,24 @@
 //! A request can be sent twice only if it can be kept, so its body must have
 //! [`Replay`](replay_body::Replay). One that cannot be sent again is sent once and its answer passed on.
 //!
+//! # Coming from something else
+//!
+//! * **`tower::retry`**: the layer goes in its place. A policy decides and does not sleep: see [`Policy`];
+//!   [`Backoff`] is the one there is. Nothing is cloned that need not be, and no permit is held.
+//! * **reqwest-retry**: `LayerMiddleware::new(Retry429Layer::new())` of `reqwest-tower-bridge` goes in place of
+//!   `RetryTransientMiddleware`, which does not look at `Retry-After`.
+//! * **An SDK's retries**: switch them off, such as by `max_retries=0`, or attempts multiply.
+//!
+//! ```
+//! use retry_429_layer::{Backoff, Retry429, Retry429Layer};
+//! use tower::Layer;
+//!
+//! // Was: Retry::new(MyPolicy { attempts: 4 }, client)
+//! fn retrying<S>(client: S) -> Retry429<S> {
+//!     Retry429Layer::with_policy(Backoff::new().max_retries(3)).layer(client)
+//! }
+//! ```
+//!
 //! # Limits
 //!
 //! It must stay outside of what it is to retry, and inside of an overall timeout; no other retry belongs

@@ -48,6 +48,13 @@
 //!
 //! Where a request should cost more than one, put a [`RequestCost`] into its extensions.
 //!
+//! # Coming from `tower_governor`
+//!
+//! Its `per_second(2)` is one request every two seconds: `Rate::new(1, Duration::from_secs(2))`, and
+//! `burst_size` is [`Rate::burst`]. A `KeyExtractor` becomes a closure; `SmartIpKeyExtractor`, which
+//! believes whatever a client writes, becomes [`client_ip`] with the proxies that are yours. Fields are
+//! always sent, and nothing has to be swept.
+//!
 //! # Cancel safety
 //!
 //! Dropping a response future gives nothing back: the request had come.
