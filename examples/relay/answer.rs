@@ -2,7 +2,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderMap, RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING};
+use http::header::{HeaderMap, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -17,19 +17,36 @@ const ACCOUNT: HeaderName = HeaderName::from_static("x-relay-account");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-relay-attempts");
 const WAITED: HeaderName = HeaderName::from_static("x-relay-waited-ms");
 
-/// What concerns the connection to the upstream, or tells whose account it is, and stays here.
-const WITHHELD: [HeaderName; 10] = [
-    CONNECTION,
-    TRANSFER_ENCODING,
-    SET_COOKIE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("upgrade"),
-    HeaderName::from_static("openai-organization"),
-    HeaderName::from_static("openai-project"),
-    HeaderName::from_static("x-fallback-candidate"),
-    HeaderName::from_static("x-fallback-attempts"),
-];
+/// Whether a header concerns the connection to the upstream, or tells whose account it is, and stays
+/// here.
+fn is_withheld(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "openai-organization"
+            | "openai-project"
+            | "proxy-connection"
+            | "set-cookie"
+            | "transfer-encoding"
+            | "upgrade"
+            | "x-fallback-attempts"
+            | "x-fallback-candidate"
+    )
+}
+
+/// Takes out what is not to go on. There is little of it, and there are few headers: looking at those
+/// that are there costs less than asking for each that might be.
+pub(crate) fn withhold(headers: &mut HeaderMap, is_withheld: fn(&HeaderName) -> bool) {
+    let withheld: Vec<_> = headers
+        .keys()
+        .filter(|name| is_withheld(name))
+        .cloned()
+        .collect();
+    for name in withheld {
+        headers.remove(name);
+    }
+}
 
 /// Tells the caller how the answer came about.
 pub(crate) fn tell<B>(response: &mut Response<B>, trail: &Trail, id: HeaderValue) {
@@ -38,9 +55,7 @@ pub(crate) fn tell<B>(response: &mut Response<B>, trail: &Trail, id: HeaderValue
     let tried = trail.attempts > 0;
     let failed = refused.is_some() || response.status().is_server_error();
     let headers = response.headers_mut();
-    for name in &WITHHELD {
-        headers.remove(name);
-    }
+    withhold(headers, is_withheld);
     headers.insert(REQUEST_ID, id);
     if let Some(model) = trail.candidate.as_ref().or(trail.model.as_ref()) {
         insert(headers, MODEL, model);

@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::sync::Arc;
 
 use axum::Router;
@@ -7,6 +8,7 @@ use axum::routing::{get, post};
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http::{HeaderValue, Request, Response, StatusCode};
 use serde_json::{Value, json};
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::endpoint::Endpoint;
 use crate::record::Record;
@@ -15,7 +17,7 @@ use crate::relay::{refuse, relay};
 use crate::status;
 use crate::worker::Worker;
 
-/// Everything that is served.
+/// Everything that callers are served.
 pub(crate) fn router(worker: Arc<Worker>) -> Router {
     let mut router = Router::new();
     for endpoint in Endpoint::ALL {
@@ -29,11 +31,32 @@ pub(crate) fn router(worker: Arc<Worker>) -> Router {
         .route("/v1/models/{*model}", get(model))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics_with_key))
+        .route("/status.json", get(status_with_key))
+        .fallback(unknown)
+        .method_not_allowed_fallback(unknown)
+        .layer(CatchPanicLayer::custom(ours))
+        .with_state(worker)
+}
+
+/// What operators are served by a listener of their own.
+pub(crate) fn operators(worker: Arc<Worker>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/status.json", get(status))
         .fallback(unknown)
-        .method_not_allowed_fallback(unknown)
         .with_state(worker)
+}
+
+/// The answer to a request that a mistake of ours has ended.
+#[expect(clippy::needless_pass_by_value, reason = "as the layer calls it")]
+fn ours(panic: Box<dyn Any + Send>) -> Response<Body> {
+    let message = panic.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(message, "a request ended in a panic");
+    Refusal::Ours.response().map(Body::from)
 }
 
 async fn models(State(worker): State<Arc<Worker>>, headers: HeaderMap) -> Response<Body> {
@@ -83,6 +106,20 @@ async fn status(State(worker): State<Arc<Worker>>) -> Response<Body> {
     answer_json(&status::show(&worker.routes().setup))
 }
 
+async fn metrics_with_key(state: State<Arc<Worker>>, headers: HeaderMap) -> Response<Body> {
+    match state.routes().setup.gate.open_to_admin(&headers) {
+        Ok(()) => metrics(state).await,
+        Err(refusal) => turn_away(&state, &headers, &refusal),
+    }
+}
+
+async fn status_with_key(state: State<Arc<Worker>>, headers: HeaderMap) -> Response<Body> {
+    match state.routes().setup.gate.open_to_admin(&headers) {
+        Ok(()) => status(state).await,
+        Err(refusal) => turn_away(&state, &headers, &refusal),
+    }
+}
+
 async fn unknown(State(worker): State<Arc<Worker>>, headers: HeaderMap) -> Response<Body> {
     turn_away(&worker, &headers, &Refusal::UnknownPath)
 }
@@ -105,4 +142,25 @@ fn with_type(body: Body, kind: &'static str) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_mistake_of_ours_is_an_answer_in_words() {
+        let wrong = async || -> StatusCode { panic!("index out of bounds") };
+        let router = Router::new().route("/", get(wrong));
+        let router = router.layer(CatchPanicLayer::custom(ours));
+        let answer = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let error: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(error["error"]["code"], "internal_error");
+        assert!(!error.to_string().contains("bounds"));
+    }
 }

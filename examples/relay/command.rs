@@ -68,6 +68,9 @@ async fn serve(args: &Args) -> Result<()> {
 )]
 fn show(relay: &Relay) {
     println!("base_url = \"{}\"", relay.base_url());
+    if let Some(admin) = relay.admin() {
+        println!("admin = \"http://{admin}\"");
+    }
     if let Some(key) = relay.api_key() {
         println!("api_key = \"{key}\"");
     }

@@ -31,8 +31,11 @@ pub(crate) struct Config {
     /// How long a request may wait for room where no other model is left.
     pub(crate) max_wait: Duration,
     pub(crate) limits: Limits,
+    pub(crate) admin: Admin,
     pub(crate) providers: Vec<Provider>,
     pub(crate) models: Vec<Model>,
+    /// What single accounts may use of a model, in place of what is said of the model.
+    pub(crate) quotas: Vec<OwnQuota>,
     pub(crate) aliases: Vec<Alias>,
     pub(crate) clients: Vec<Client>,
 }
@@ -54,6 +57,15 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// How long open streams may go on when the relay is told to end.
     pub(crate) drain: Duration,
+}
+
+/// Where operators are told how it stands. Nowhere, unless it is said.
+#[derive(Debug, Default)]
+pub(crate) struct Admin {
+    /// A listener of its own, which asks for no key.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Who is told by the listener that all callers use.
+    pub(crate) keys: Vec<SecretString>,
 }
 
 /// An upstream and the accounts there.
@@ -86,6 +98,15 @@ pub(crate) struct Model {
     pub(crate) price: Price,
     pub(crate) context: Option<u64>,
     pub(crate) first_byte: Option<Duration>,
+}
+
+/// What one account may use of a model.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnQuota {
+    pub(crate) account: String,
+    /// The place of the model in [`Config::models`].
+    pub(crate) model: usize,
+    pub(crate) quota: Quota,
 }
 
 /// What a million tokens cost, in whatever currency.

@@ -17,6 +17,7 @@ use crate::refusal::Refusal;
 #[derive(Debug)]
 pub(crate) struct Gate {
     clients: Vec<Arc<Client>>,
+    admins: Vec<SecretString>,
 }
 
 /// One who may ask.
@@ -43,13 +44,18 @@ pub(crate) struct Place {
 
 impl Gate {
     /// A gate for these; limits that stay go on counting where `old` is.
-    pub(crate) fn new(clients: &[config::Client], old: Option<&Self>) -> Self {
+    pub(crate) fn new(
+        clients: &[config::Client],
+        admins: &[SecretString],
+        old: Option<&Self>,
+    ) -> Self {
         let clients = clients.iter().map(|client| {
             let old = old.and_then(|old| old.clients.iter().find(|old| *old.name == client.name));
             Arc::new(Client::new(client, old))
         });
         Self {
             clients: clients.collect(),
+            admins: admins.to_vec(),
         }
     }
 
@@ -64,16 +70,36 @@ impl Gate {
         let key = presented(headers).ok_or(Refusal::WrongKey)?;
         let mut found = None;
         for client in &self.clients {
-            let mut opens = Choice::from(0);
-            for known in &client.keys {
-                opens |= known.expose_secret().as_bytes().ct_eq(key);
-            }
-            if bool::from(opens) {
+            if opens(&client.keys, key) {
                 found = Some(client);
             }
         }
         found.ok_or(Refusal::WrongKey)
     }
+
+    /// Finds out whether a request carries an operator's key.
+    ///
+    /// # Errors
+    ///
+    /// It does not, or there is none.
+    pub(crate) fn open_to_admin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if self.admins.is_empty() {
+            return Err(Refusal::UnknownPath);
+        }
+        match presented(headers) {
+            Some(key) if opens(&self.admins, key) => Ok(()),
+            _ => Err(Refusal::WrongKey),
+        }
+    }
+}
+
+/// Whether a key is one of these. Each is compared, in a time that depends on its length alone.
+fn opens(keys: &[SecretString], key: &[u8]) -> bool {
+    let mut opens = Choice::from(0);
+    for known in keys {
+        opens |= known.expose_secret().as_bytes().ct_eq(key);
+    }
+    bool::from(opens)
 }
 
 /// The key in `Authorization: Bearer`, or in the headers that Azure's and Anthropic's clients use.

@@ -7,6 +7,7 @@
 //! axum → fallback → retry-429 → key-rotation → rate-limit → hyper-util's client
 //! ```
 
+mod accept;
 mod answer;
 mod app;
 mod args;

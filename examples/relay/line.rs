@@ -46,14 +46,17 @@ impl Line {
                 && old.credential == provider.credential
                 && old.strategy == provider.strategy
         });
-        let quotas = config
-            .models
-            .iter()
+        let models = config.models.iter();
+        let quotas = models
             .filter(|model| model.provider == place)
             .map(|model| (model.upstream.as_str(), model.quota));
+        let own = own_quotas(config, place);
         if let Some((before, line)) = old {
             for (model, quota) in quotas {
                 line.limiter.set_quota(model, quota);
+            }
+            for (account, model, quota) in own {
+                line.limiter.set_account_quota(account, model, quota);
             }
             change_accounts(&line.pool, before, provider)?;
             return Ok(Self {
@@ -64,6 +67,9 @@ impl Line {
         let mut limiter = Limiter::builder();
         for (model, quota) in quotas {
             limiter = limiter.model(model, quota);
+        }
+        for (account, model, quota) in own {
+            limiter = limiter.account_model(account, model, quota);
         }
         let mut pool = KeyPool::builder().strategy(provider.strategy.clone());
         for account in &provider.accounts {
@@ -87,6 +93,25 @@ impl Line {
             .layer(RateLimitLayer::new(self.limiter.clone()).reader(self.reader.clone()))
             .service(upstream)
     }
+}
+
+/// What each account of a provider may use of each of its models. All are listed: an account that has
+/// no quota of its own any more is given the model's.
+fn own_quotas(
+    config: &Config,
+    place: usize,
+) -> impl Iterator<Item = (&str, &str, rate_limit_layer::Quota)> {
+    let accounts = &config.providers[place].accounts;
+    let models = config.models.iter().enumerate();
+    let models = models.filter(move |(_, model)| model.provider == place);
+    models.flat_map(move |(at, model)| {
+        accounts.iter().map(move |account| {
+            let mut own = config.quotas.iter();
+            let own = own.find(|own| own.model == at && own.account == account.name);
+            let quota = own.map_or(model.quota, |own| own.quota);
+            (account.name.as_str(), model.upstream.as_str(), quota)
+        })
+    })
 }
 
 fn built(provider: &Provider, account: &crate::config::Account) -> Account {

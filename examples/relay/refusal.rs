@@ -31,6 +31,8 @@ pub(crate) enum Refusal {
     Broken(String),
     /// There was no answer by the deadline.
     TooLate(Duration),
+    /// The relay has made a mistake.
+    Ours,
 }
 
 impl Refusal {
@@ -51,6 +53,7 @@ impl Refusal {
             Self::Unreachable(_) => "upstream_unreachable",
             Self::Broken(_) => "upstream_broken",
             Self::TooLate(_) => "upstream_timeout",
+            Self::Ours => "internal_error",
         }
     }
 
@@ -65,6 +68,7 @@ impl Refusal {
             Self::TooFast(_) | Self::TooManyAtOnce(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unreachable(_) | Self::Broken(_) => StatusCode::BAD_GATEWAY,
             Self::TooLate(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Ours => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -96,6 +100,7 @@ impl Refusal {
             }
             Self::Unreachable(why) => format!("The upstream cannot be reached: {why}.").into(),
             Self::Broken(why) => format!("The upstream broke off: {why}.").into(),
+            Self::Ours => "The relay made a mistake; its log has more.".into(),
             Self::TooLate(within) => {
                 format!("The upstream did not answer within {} s.", within.as_secs()).into()
             }

@@ -3,10 +3,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST,
-    HeaderMap, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{HeaderName, Request, Response};
 use http_body::Body as _;
@@ -15,7 +12,7 @@ use serde::de::IgnoredAny;
 use throttle_signal::{Classified, Deadline, Priority, RequestFacts, StartBy, Trail};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::answer::{Answer, REQUEST_ID, tell};
+use crate::answer::{Answer, REQUEST_ID, tell, withhold};
 use crate::dispatch::Asked;
 use crate::endpoint::Endpoint;
 use crate::gate::Client;
@@ -25,24 +22,26 @@ use crate::refusal::Refusal;
 use crate::routes::{Route, Routes};
 use crate::worker::Worker;
 
-/// What concerns the connection of the caller, or is its secret, and goes no further. Encodings are
-/// not asked for, so that the usage of an answer can be read.
-const WITHHELD: [HeaderName; 14] = [
-    ACCEPT_ENCODING,
-    AUTHORIZATION,
-    CONNECTION,
-    CONTENT_LENGTH,
-    COOKIE,
-    EXPECT,
-    HOST,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("api-key"),
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("keep-alive"),
-    crate::dispatch::PLACE,
-];
+/// Whether a header concerns the connection of the caller, or is its secret, and goes no further.
+/// Encodings are not asked for, so that the usage of an answer can be read.
+fn is_withheld(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "accept-encoding"
+            | "api-key"
+            | "authorization"
+            | "connection"
+            | "content-length"
+            | "cookie"
+            | "expect"
+            | "host"
+            | "keep-alive"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "x-api-key"
+    ) || *name == crate::dispatch::PLACE
+}
 
 /// How long the rest of a body that is too long is read.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -179,9 +178,7 @@ fn request(
     (deadline, start_by): (Instant, Instant),
 ) -> Request<Full<Bytes>> {
     let mut headers = std::mem::take(&mut head.headers);
-    for name in &WITHHELD {
-        headers.remove(name);
-    }
+    withhold(&mut headers, is_withheld);
     headers
         .entry(CONTENT_TYPE)
         .or_insert(HeaderValue::from_static("application/json"));

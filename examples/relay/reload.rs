@@ -87,9 +87,11 @@ impl Reload {
     fn try_reload(&self) -> Result<()> {
         let config = Config::load(&self.path)?;
         let old = Arc::clone(&self.setup.borrow());
-        if (config.listen, config.workers, config.log)
-            != (old.config.listen, old.config.workers, old.config.log)
-        {
+        let fixed = |config: &Config| {
+            let admin = config.admin.listen;
+            (config.listen, config.workers, config.log, admin)
+        };
+        if fixed(&config) != fixed(&old.config) {
             tracing::warn!("`listen`, `workers` and `log` take effect with the next start");
         }
         let setup = Setup::new(config, Some(&old), 0)?;

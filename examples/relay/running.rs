@@ -7,9 +7,11 @@ use std::{fmt, thread};
 use anyhow::{Context, Result};
 use model_studio_sim::Simulator;
 use tokio::runtime::Builder;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::Args;
+use crate::accept::Accept;
+use crate::app;
 use crate::config::Config;
 use crate::demo::Demo;
 use crate::metrics::Metrics;
@@ -23,6 +25,7 @@ use crate::worker::Worker;
 /// It is told to end by [`end`](Self::end), and ends with open streams cut when it is dropped.
 pub struct Relay {
     addr: SocketAddr,
+    admin: Option<SocketAddr>,
     api_key: Option<String>,
     simulator: Option<Simulator>,
     metrics: Arc<Metrics>,
@@ -58,13 +61,13 @@ impl Relay {
             .is_some()
             .then(|| SocketAddr::from(([127, 0, 0, 1], 0)));
         let addr = args.listen.or(any).unwrap_or(config.listen);
-        let listener =
-            TcpListener::bind(addr).with_context(|| format!("cannot listen on {addr}"))?;
-        listener.set_nonblocking(true)?;
+        let listener = listen(addr)?;
         let addr = listener.local_addr()?;
+        let admin = config.admin.listen.map(listen).transpose()?;
+        let admin_addr = admin.as_ref().map(TcpListener::local_addr).transpose()?;
         let cores = || thread::available_parallelism().map_or(1, usize::from);
         let workers = config.workers.unwrap_or_else(cores);
-        let connections = Arc::new(Semaphore::new(config.limits.connections));
+        let mut accept = Accept::new(listener, config.limits.connections)?;
 
         let metrics = Arc::new(Metrics::new());
         let started = seconds();
@@ -73,9 +76,9 @@ impl Relay {
         let (ending, ended) = watch::channel(false);
         let mut threads = Vec::new();
         for number in 0..workers {
-            let listener = listener.try_clone()?;
+            let accepted = accept.door();
             let (in_force, ended) = (in_force.clone(), ended.clone());
-            let (metrics, connections) = (Arc::clone(&metrics), Arc::clone(&connections));
+            let metrics = Arc::clone(&metrics);
             let prefix = format!("{started:x}-{:x}-{number:x}-", std::process::id());
             let thread = thread::Builder::new().name(format!("relay-{number}"));
             threads.push(thread.spawn(move || {
@@ -88,11 +91,18 @@ impl Relay {
                 };
                 runtime.block_on(async {
                     let worker = Arc::new(Worker::new(in_force, ended, metrics, prefix));
-                    if let Err(error) = serve(listener, worker, connections).await {
-                        tracing::error!(%error, "cannot serve");
-                    }
+                    serve(app::router(Arc::clone(&worker)), worker, accepted).await;
                 });
             })?);
+        }
+        tokio::spawn(accept.run(ended.clone()));
+        if let Some(listener) = admin {
+            let mut accept = Accept::new(listener, OPERATORS)?;
+            let accepted = accept.door();
+            let worker = Worker::new(in_force, ended.clone(), Arc::clone(&metrics), "-".into());
+            let worker = Arc::new(worker);
+            tokio::spawn(accept.run(ended));
+            tokio::spawn(serve(app::operators(Arc::clone(&worker)), worker, accepted));
         }
         let reload = args.config.as_ref().map(|path| {
             let (tell, told) = mpsc::channel(1);
@@ -103,6 +113,7 @@ impl Relay {
         let (simulator, api_key) = demo.unzip();
         Ok(Self {
             addr,
+            admin: admin_addr,
             api_key,
             simulator,
             metrics,
@@ -116,6 +127,12 @@ impl Relay {
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.addr)
+    }
+
+    /// Where operators have a listener of their own, if they have.
+    #[must_use]
+    pub const fn admin(&self) -> Option<SocketAddr> {
+        self.admin
     }
 
     /// The key of the relay that was started without a configuration.
@@ -156,6 +173,13 @@ impl Relay {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
     }
+}
+
+/// The most connections of operators at once.
+const OPERATORS: usize = 64;
+
+fn listen(addr: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(addr).with_context(|| format!("cannot listen on {addr}"))
 }
 
 impl fmt::Debug for Relay {

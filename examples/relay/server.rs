@@ -1,66 +1,57 @@
-use std::net;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 
-use crate::app::router;
+use crate::accept::{Accepted, Place};
 use crate::config::Limits;
 use crate::worker::Worker;
 
-/// Serves on one thread until the relay is told to end and the last answer is given, or the time for
-/// that is over.
+/// Serves on one thread what is accepted, until the relay is told to end and the last answer is given,
+/// or the time for that is over.
 pub(crate) async fn serve(
-    listener: net::TcpListener,
+    router: Router,
     worker: Arc<Worker>,
-    connections: Arc<Semaphore>,
-) -> std::io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
-    let router = router(Arc::clone(&worker));
+    mut accepted: mpsc::UnboundedReceiver<Accepted>,
+) {
     let graceful = GracefulShutdown::new();
-    let accepting = async {
-        loop {
-            // Who is too many waits in the queue of the system.
-            let Ok(place) = Arc::clone(&connections).acquire_owned().await else {
-                return;
-            };
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let served = Served {
-                        limits: worker.routes().setup.config.limits,
-                        worker: Arc::clone(&worker),
-                        router: router.clone(),
-                        watcher: graceful.watcher(),
-                        _place: place,
-                    };
-                    tokio::spawn(served.run(stream));
-                }
-                // Out of file descriptors, most likely: some are given back before long.
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    sleep(Duration::from_millis(50)).await;
-                }
-            }
+    let begin = |(stream, place): Accepted| {
+        let served = Served {
+            limits: worker.routes().setup.config.limits,
+            worker: Arc::clone(&worker),
+            router: router.clone(),
+            watcher: graceful.watcher(),
+            _place: place,
+        };
+        match TcpStream::from_std(stream) {
+            Ok(stream) => drop(tokio::spawn(served.run(stream))),
+            Err(error) => tracing::warn!(%error, "cannot serve a connection"),
         }
     };
-    tokio::select! {
-        () = accepting => {}
-        () = worker.ended() => {}
+    loop {
+        tokio::select! {
+            next = accepted.recv() => match next {
+                Some(next) => begin(next),
+                None => break,
+            },
+            () = worker.ended() => break,
+        }
     }
-    drop(listener);
+    accepted.close();
+    while let Ok(next) = accepted.try_recv() {
+        begin(next); // it was accepted before
+    }
     let drain = worker.routes().setup.config.limits.drain;
     if timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("ended with answers unfinished");
     }
-    Ok(())
 }
 
 /// One connection.
@@ -69,7 +60,7 @@ struct Served {
     worker: Arc<Worker>,
     router: Router,
     watcher: Watcher,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Served {

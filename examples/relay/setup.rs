@@ -58,7 +58,11 @@ impl Setup {
             ways.push((model.name.clone(), way));
         }
         Ok(Self {
-            gate: Gate::new(&config.clients, old.map(|old| &old.gate)),
+            gate: Gate::new(
+                &config.clients,
+                &config.admin.keys,
+                old.map(|old| &old.gate),
+            ),
             lines,
             ways,
             created: old.map_or(now, |old| old.created),

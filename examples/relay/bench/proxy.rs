@@ -10,37 +10,41 @@ use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 use tokio::runtime::Builder;
+use tokio::sync::mpsc;
 
 /// Hands on what it is given, and does nothing else: the floor for anything made of hyper and the
-/// client of hyper-util. It has as many threads as the relay.
+/// client of hyper-util. Like the relay, it has a thread for each core, each with its own runtime and
+/// its own connections to the upstream, and gives them the connections of callers in turn.
 pub(crate) fn run(addr: SocketAddr, upstream: SocketAddr) -> Result<()> {
     let listener = net::TcpListener::bind(addr)?;
-    listener.set_nonblocking(true)?;
     let authority: Authority = upstream.to_string().parse()?;
-    let mut threads = Vec::new();
+    let mut doors = Vec::new();
     for _ in 0..thread::available_parallelism()?.get() {
-        let (listener, authority) = (listener.try_clone()?, authority.clone());
+        let authority = authority.clone();
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        threads.push(thread::spawn(move || {
-            runtime.block_on(serve(listener, authority))
-        }));
+        let (door, accepted) = mpsc::unbounded_channel();
+        thread::spawn(move || runtime.block_on(serve(accepted, authority)));
+        doors.push(door);
     }
-    for thread in threads {
-        let _ = thread.join();
+    for (stream, door) in listener.incoming().zip(doors.iter().cycle()) {
+        door.send(stream?)?;
     }
     Ok(())
 }
 
-async fn serve(listener: net::TcpListener, authority: Authority) -> Result<()> {
-    let listener = TcpListener::from_std(listener)?;
+async fn serve(
+    mut accepted: mpsc::UnboundedReceiver<net::TcpStream>,
+    authority: Authority,
+) -> Result<()> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let client: Client<_, Incoming> = Client::builder(TokioExecutor::new()).build(connector);
-    loop {
-        let (stream, _) = listener.accept().await?;
+    while let Some(stream) = accepted.recv().await {
+        stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
+        let stream = TcpStream::from_std(stream)?;
         let (client, authority) = (client.clone(), authority.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             let mut parts = std::mem::take(request.uri_mut()).into_parts();
@@ -51,4 +55,5 @@ async fn serve(listener: net::TcpListener, authority: Authority) -> Result<()> {
         });
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
+    Ok(())
 }

@@ -8,14 +8,15 @@ use std::time::Duration;
 use http::HeaderName;
 use key_rotation_layer::{Credential, Strategy};
 use rate_limit_layer::Quota;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_spanned::Spanned;
 use throttle_signal::Profile;
 
 use super::file::{self, File};
 use super::problem::Problems;
 use super::{
-    Account, Alias, Base, Client, Config, Invalid, LISTEN, Limits, Model, Price, Provider,
+    Account, Admin, Alias, Base, Client, Config, Invalid, LISTEN, Limits, Model, OwnQuota, Price,
+    Provider,
 };
 
 /// Reads a text, and checks all of it before it gives up.
@@ -74,6 +75,10 @@ impl Check<'_> {
             .map(|model| self.model(model.into_inner(), &places))
             .collect();
         let model_places = names(&models, |model| &model.name);
+        let mut quotas = Vec::new();
+        for quota in file.quota {
+            quotas.extend(self.own_quota(&quota.into_inner(), &models, &model_places, &providers));
+        }
         let aliases: Vec<_> = file
             .alias
             .into_iter()
@@ -87,6 +92,7 @@ impl Check<'_> {
                 .overall("there is no `[[client]]`, so nobody could ask");
         }
         let mut known: Vec<SecretString> = Vec::new();
+        let admin = self.admin(&file.admin, &mut known);
         let mut clients = Vec::new();
         for client in file.client {
             clients.push(self.client(client.into_inner(), &mut known));
@@ -100,8 +106,46 @@ impl Check<'_> {
             limits,
             providers,
             models,
+            quotas,
             aliases,
             clients,
+            admin,
+        }
+    }
+
+    fn own_quota(
+        &mut self,
+        given: &file::OwnQuota,
+        models: &[Model],
+        places: &BTreeMap<String, usize>,
+        providers: &[Provider],
+    ) -> Option<OwnQuota> {
+        let quota = self.quota(&given.limits);
+        let model = self.place(&given.model, "model", places)?;
+        let provider = providers.get(models[model].provider)?;
+        let account = given.account.get_ref();
+        if provider.accounts.iter().all(|known| known.name != *account) {
+            let (name, model) = (&provider.name, given.model.get_ref());
+            let message = format!("`{name}`, which has `{model}`, has no account `{account}`");
+            self.problems.at(&given.account.span(), message);
+        }
+        Some(OwnQuota {
+            account: account.clone(),
+            model,
+            quota,
+        })
+    }
+
+    fn admin(&mut self, given: &file::Admin, known: &mut Vec<SecretString>) -> Admin {
+        let keys = given.keys.as_ref();
+        let keys = keys.map_or(Vec::new(), |keys| {
+            let found = self.keys(keys);
+            self.unique(&found, &keys.span(), known);
+            found
+        });
+        Admin {
+            listen: self.parsed(given.listen.as_ref(), "an address such as `127.0.0.1:9090`"),
+            keys,
         }
     }
 
@@ -274,16 +318,7 @@ impl Check<'_> {
 
     fn client(&mut self, given: file::Client, known: &mut Vec<SecretString>) -> Client {
         let keys = self.keys(&given.keys);
-        for key in &keys {
-            if known
-                .iter()
-                .any(|other| other.expose_secret() == key.expose_secret())
-            {
-                let message = "this key opens for another client, too, or stands here twice";
-                self.problems.at(&given.keys.span(), message);
-            }
-            known.push(key.clone());
-        }
+        self.unique(&keys, &given.keys.span(), known);
         for name in &given.models {
             if !self.names.contains(&("model", name.get_ref().clone())) {
                 let message = format!("no model and no alias is named `{}`", name.get_ref());

@@ -13,15 +13,26 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) limits: Limits,
     #[serde(default)]
+    pub(super) admin: Admin,
+    #[serde(default)]
     pub(super) provider: Vec<Spanned<Provider>>,
     #[serde(default)]
     pub(super) account: Vec<Spanned<Account>>,
     #[serde(default)]
     pub(super) model: Vec<Spanned<Model>>,
     #[serde(default)]
+    pub(super) quota: Vec<Spanned<OwnQuota>>,
+    #[serde(default)]
     pub(super) alias: Vec<Spanned<Alias>>,
     #[serde(default)]
     pub(super) client: Vec<Spanned<Client>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Admin {
+    pub(super) listen: Option<Spanned<String>>,
+    pub(super) keys: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -75,6 +86,15 @@ pub(super) struct Model {
     pub(super) price: Option<Price>,
     pub(super) context: Option<u64>,
     pub(super) first_byte: Option<Spanned<String>>,
+}
+
+/// What one account may use of a model, in place of what is said of the model.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OwnQuota {
+    pub(super) account: Spanned<String>,
+    pub(super) model: Spanned<String>,
+    pub(super) limits: Quota,
 }
 
 /// What one account may use of a model.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_spanned::Spanned;
 
 use super::Check;
@@ -25,6 +25,23 @@ impl Check<'_> {
             }
         }
         keys
+    }
+
+    /// Sees to it that no key opens for two.
+    pub(super) fn unique(
+        &mut self,
+        keys: &[SecretString],
+        span: &Range<usize>,
+        known: &mut Vec<SecretString>,
+    ) {
+        for key in keys {
+            let mut others = known.iter();
+            if others.any(|other| other.expose_secret() == key.expose_secret()) {
+                let message = "this key opens for another client, too, or stands here twice";
+                self.problems.at(span, message);
+            }
+            known.push(key.clone());
+        }
     }
 
     pub(super) fn name(&mut self, what: &'static str, given: Spanned<String>) -> String {
