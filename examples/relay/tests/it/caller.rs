@@ -174,7 +174,7 @@ pub(crate) type Seen = tokio::sync::mpsc::UnboundedReceiver<(::http::request::Pa
 
 impl Pair {
     /// A relay to an upstream that answers with what it was asked, and tells.
-    pub(crate) async fn echo() -> (Self, Seen) {
+    pub(crate) async fn echo(config: &str) -> (Self, Seen) {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
             .await
             .unwrap();
@@ -188,7 +188,7 @@ impl Pair {
                     async move {
                         let (head, body) = request.into_parts();
                         let body = body.collect().await?.to_bytes();
-                        tell.send((head, body.clone())).unwrap();
+                        let _ = tell.send((head, body.clone()));
                         Ok::<_, hyper::Error>(Response::new(Full::new(body)))
                     }
                 });
@@ -198,7 +198,7 @@ impl Pair {
                 );
             }
         });
-        let config = CONFIG.replace("BASE_URL", &format!("http://{addr}/v1"));
+        let config = config.replace("BASE_URL", &format!("http://{addr}/v1"));
         (Self::start(Simulator::builder(), &config).await, seen)
     }
 }

@@ -123,16 +123,21 @@ async fn async_openai_of_rust() {
     assert_eq!(answer.model, "qwen3-max");
 }
 
-/// Twice the quota of one account, with two accounts and a model to fall back on.
+/// Twice the quota of one account, with two accounts and a model to fall back on. The quotas are six
+/// times those of Model Studio, so that it takes 17 s.
 #[tokio::test]
 async fn of_2000_mixed_requests_at_twice_the_quota_of_one_account_none_fails() {
     let Some(python) = tool("TEST_PYTHON") else {
         return;
     };
-    let limits = || Limits::per_minute(3_600).per_second(60);
+    let limits = |rps: u64, tpm| {
+        Limits::per_minute(60 * rps)
+            .per_second(rps)
+            .tokens_per_minute(tpm)
+    };
     let simulator = Simulator::builder()
-        .model("qwen3-max", limits())
-        .model("qwen-plus", limits())
+        .model("qwen3-max", limits(60, 6_000_000))
+        .model("qwen-plus", limits(120, 6_000_000))
         .latency(Latency::uniform(
             Duration::from_millis(20),
             Duration::from_millis(80),
@@ -140,11 +145,11 @@ async fn of_2000_mixed_requests_at_twice_the_quota_of_one_account_none_fails() {
     let config = CONFIG
         .replace(
             "rps = 10, rpm = 600, tpm = 1_000_000",
-            "rps = 60, rpm = 3600",
+            "rps = 60, rpm = 3_600, tpm = 6_000_000",
         )
         .replace(
             "rps = 20, rpm = 1_200, tpm = 1_000_000",
-            "rps = 60, rpm = 3600",
+            "rps = 120, rpm = 7_200, tpm = 6_000_000",
         );
     let pair = Pair::start(simulator, &config).await;
     let mut command = Command::new(python);

@@ -34,7 +34,7 @@ async fn a_name_of_ours_becomes_the_providers_and_a_chain_is_named_by_who_answer
 
 /// Sends a request to an upstream that answers with the request itself.
 async fn echoed(body: &'static [u8], headers: &[(&str, &str)]) -> (http::request::Parts, Bytes) {
-    let (pair, mut seen) = Pair::echo().await;
+    let (pair, mut seen) = Pair::echo(CONFIG).await;
     let mut request = pair.post("/responses?a=b", body);
     for (name, value) in headers {
         let name: http::HeaderName = name.parse().unwrap();
@@ -245,11 +245,16 @@ async fn the_models_are_those_that_the_caller_may_use() {
 }
 
 #[tokio::test]
-async fn it_shows_how_it_stands() {
-    let pair = Pair::usual().await;
+async fn operators_see_how_it_stands_on_a_listener_of_their_own() {
+    let config = format!("{CONFIG}\n[admin]\nlisten = \"127.0.0.1:0\"");
+    let pair = Pair::start(Simulator::builder(), &config).await;
     pair.chat(hello("qwen3-max")).await;
+    let admin = pair.relay.admin().unwrap();
     for path in ["/healthz", "/readyz", "/metrics", "/status.json"] {
-        let answer = whole(pair.send(pair.get(path)).await).await;
+        let mut request = pair.get(path);
+        *request.uri_mut() = format!("http://{admin}{path}").parse().unwrap();
+        request.headers_mut().clear();
+        let answer = whole(pair.send(request).await).await;
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         let text = String::from_utf8(answer.into_body().into()).unwrap();
         assert!(!text.contains("sk-"), "{path}: {text}");
@@ -264,6 +269,50 @@ async fn it_shows_how_it_stands() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn callers_see_whether_it_is_there_and_no_more() {
+    let keys = format!("{CONFIG}\n[admin]\nkeys = [\"sk-operator\"]");
+    let [without, with] = [CONFIG, &keys].map(|it| Pair::start(Simulator::builder(), it));
+    let (without, with) = (without.await, with.await);
+    assert_eq!(without.relay.admin(), None);
+    for (pair, path, key, status) in [
+        (&without, "/healthz", "", 200),
+        (&without, "/readyz", "", 200),
+        (&without, "/metrics", KEY, 404),
+        (&without, "/status.json", KEY, 404),
+        (&with, "/metrics", KEY, 401),
+        (&with, "/metrics", "", 401),
+        (&with, "/status.json", "", 401),
+        (&with, "/metrics", "sk-operator", 200),
+        (&with, "/status.json", "sk-operator", 200),
+        (&with, "/v1/models", "sk-operator", 401),
+    ] {
+        let mut request = pair.get(path);
+        let key = format!("Bearer {key}").parse().unwrap();
+        request.headers_mut().insert("authorization", key);
+        let answer = pair.send(request).await;
+        assert_eq!(answer.status(), status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_may_have_a_quota_of_its_own() {
+    let own = "[[quota]]\naccount = \"a\"\nmodel = \"qwen3-max\"\nlimits = { rpm = 1 }\n";
+    let pair = Pair::start(Simulator::builder(), &format!("{CONFIG}\n{own}")).await;
+    for _ in 0..6 {
+        assert_eq!(pair.chat(hello("qwen3-max")).await.status(), StatusCode::OK);
+    }
+    let ledger = pair.simulator.ledger();
+    let asked = |account| {
+        ledger
+            .partition(account, "qwen3-max")
+            .unwrap()
+            .tally
+            .requests
+    };
+    assert_eq!((asked("a"), asked("b")), (1, 5));
 }
 
 #[tokio::test]

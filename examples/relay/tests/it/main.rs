@@ -13,5 +13,7 @@ mod clients;
 mod config;
 mod front;
 mod http;
+mod process;
 mod reload;
+mod slow;
 mod until;

@@ -25,7 +25,9 @@ async function main() {
 
   const tools = [{ type: "function", function: { name: "weather", parameters: { type: "object" } } }];
   const called = await client.chat.completions.create({ model: "best", messages, tools });
-  assert(called.choices[0].message);
+  const call = called.choices[0].message.tool_calls[0];
+  assert.equal(called.choices[0].finish_reason, "tool_calls");
+  assert(call.function.name && JSON.parse(call.function.arguments));
   done.push("tools");
 
   const embedded = await client.embeddings.create({ model: "embedding", input: ["a", "b"] });

@@ -1,4 +1,6 @@
 """The openai package against the relay, its own retries off."""
+import json
+
 import openai
 
 client = openai.OpenAI(max_retries=0, timeout=30)
@@ -22,8 +24,23 @@ done.append("stream")
 
 tool = {"type": "function", "function": {"name": "weather", "parameters": {
     "type": "object", "properties": {"city": {"type": "string"}}}}}
-answer = client.chat.completions.create(model="best", messages=user, tools=[tool])
-assert answer.choices[0].message is not None
+called = client.chat.completions.create(model="best", messages=user, tools=[tool])
+assert called.choices[0].finish_reason == "tool_calls"
+call = called.choices[0].message.tool_calls[0]
+assert call.function.name == "weather" and json.loads(call.function.arguments)["city"]
+
+name, arguments = "", ""
+for chunk in client.chat.completions.create(model="best", messages=user, tools=[tool], stream=True):
+    for piece in chunk.choices[0].delta.tool_calls or []:
+        name += piece.function.name or ""
+        arguments += piece.function.arguments or ""
+assert (name, arguments) == ("weather", call.function.arguments)
+
+result = {"role": "tool", "tool_call_id": call.id, "content": "dry"}
+answer = client.chat.completions.create(
+    model="best", messages=[*user, called.choices[0].message, result], tools=[tool]
+)
+assert answer.choices[0].finish_reason == "stop" and answer.choices[0].message.content
 done.append("tools")
 
 answer = client.embeddings.create(model="embedding", input=["a", "b"])
