@@ -1,15 +1,18 @@
 //! Clients of reqwest as services of `http` messages, and stacks as services of reqwest's.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request as Incoming;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response, Version};
 use http_body_util::Full;
 use reqwest::Client;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use reqwest_tower_bridge::{ClientService, RequestBody, StackLayer, StackService};
+use throttle_signal::Deadline;
+use tokio::time::Instant;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::set_header::SetRequestHeaderLayer;
@@ -100,6 +103,24 @@ async fn a_stack_goes_where_a_client_goes() {
     assert_eq!(response.url().as_str(), format!("http://{addr}/p"));
     assert_eq!(response.remote_addr(), Some(addr));
     assert_eq!(response.text().await.unwrap(), r#"Some("b") b"hello""#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_and_a_version_survive_the_way_into_a_stack() {
+    let upstream = service_fn(async |request: Request<RequestBody>| {
+        let deadline = request.extensions().get();
+        let left = deadline.map(|Deadline(at)| *at - Instant::now());
+        let said = format!("{:?} {left:?}", request.version());
+        Ok::<_, BoxError>(Response::new(Full::new(Bytes::from(said))))
+    });
+    let request = Client::new()
+        .get("http://nobody.invalid/")
+        .timeout(Duration::from_secs(7))
+        .version(Version::HTTP_2)
+        .build()
+        .unwrap();
+    let response = StackService::new(upstream).oneshot(request).await.unwrap();
+    assert_eq!(response.text().await.unwrap(), "HTTP/2.0 Some(7s)");
 }
 
 #[tokio::test]
