@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -72,6 +72,9 @@ fn successes(c: &mut Criterion) {
         response
     };
     let mut group = c.benchmark_group("success");
+    group.bench_function("nothing", |b| {
+        b.iter_batched(response, |response| response, BatchSize::SmallInput);
+    });
     group.bench_function("a header look-up and an extension", |b| {
         b.iter_batched(
             response,
@@ -80,7 +83,7 @@ fn successes(c: &mut Criterion) {
                 response.extensions_mut().insert(Classified(None));
                 response
             },
-            criterion::BatchSize::SmallInput,
+            BatchSize::SmallInput,
         );
     });
     for host in [
@@ -92,28 +95,21 @@ fn successes(c: &mut Criterion) {
             .uri(format!("https://{host}/v1"))
             .body(())
             .unwrap_or_default();
-        let reading = reader.begin(&request);
-        group.bench_function(format!("read from {host}"), |b| {
+        group.bench_function(format!("begun and read, from {host}"), |b| {
             b.iter_batched(
                 response,
                 |response| {
+                    let reading = reader.begin(black_box(&request));
                     let mut read = pin!(reading.read(response));
                     match read.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                         Poll::Ready(response) => Some(response),
                         Poll::Pending => None,
                     }
                 },
-                criterion::BatchSize::SmallInput,
+                BatchSize::SmallInput,
             );
         });
     }
-    group.bench_function("begin", |b| {
-        let request = Request::builder()
-            .uri("https://api.openai.com/v1")
-            .body(())
-            .unwrap_or_default();
-        b.iter(|| reader.begin(black_box(&request)));
-    });
     group.finish();
 }
 

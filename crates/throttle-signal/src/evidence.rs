@@ -40,8 +40,9 @@ impl<'a> Evidence<'a> {
         match body.first() {
             None => {}
             Some(b'{' | b'[') => {
-                evidence.json(body);
-                if evidence.codes.is_empty() && evidence.texts.is_empty() && !evidence.error {
+                let whole = evidence.json(body);
+                let empty = evidence.codes.is_empty() && evidence.texts.is_empty();
+                if !whole || (empty && !evidence.error) {
                     evidence.plain(body);
                 }
             }
@@ -52,21 +53,23 @@ impl<'a> Evidence<'a> {
         evidence
     }
 
-    /// Whatever comes before a syntax error counts: bodies are cut, and bodies are sloppy.
-    fn json(&mut self, body: &'a [u8]) {
+    /// Whatever comes before a syntax error counts: bodies are cut, and bodies are sloppy. Returns
+    /// whether there was none.
+    fn json(&mut self, body: &'a [u8]) -> bool {
         let walk = Walk {
             evidence: self,
             key: Key::Other,
             top: true,
         };
-        let _ = walk.deserialize(&mut Deserializer::from_slice(body));
+        walk.deserialize(&mut Deserializer::from_slice(body))
+            .is_ok()
     }
 
     /// The first event that is an error. What came before it was content.
     fn stream(&mut self, body: &'a [u8]) {
         for event in sse::events(body) {
             let mut found = Self::default();
-            found.json(event.data);
+            let _ = found.json(event.data);
             if found.error || event.name == b"error" {
                 *self = found;
                 self.error = true;
@@ -79,12 +82,23 @@ impl<'a> Evidence<'a> {
         let head = body.get(..TEXT).unwrap_or(body);
         let text = String::from_utf8_lossy(head);
         // Cloudflare's answer, also when a proxy in between made it a success.
-        self.error = text.len() <= SHORT && text.starts_with("error code: ");
+        self.error |= text.len() <= SHORT && text.starts_with("error code: ");
+        if let Some(code) = text
+            .split_once("<Code>")
+            .and_then(|(_, rest)| rest.split('<').next())
+            .filter(|code| code.len() <= SHORT)
+        {
+            self.code(Cow::Owned(code.to_owned()));
+        }
         self.text(text);
     }
 
     pub(crate) fn code(&mut self, code: Cow<'a, str>) {
         if self.codes.len() < CODES && !code.is_empty() {
+            // Without the name space: `com.example#ThrottlingException`.
+            if let Some((_, name)) = code.rsplit_once('#') {
+                self.codes.push(Cow::Owned(name.to_owned()));
+            }
             self.codes.push(code);
         }
     }
@@ -175,7 +189,7 @@ impl<'a> Evidence<'a> {
                 continue;
             }
             let mut inner = Evidence::default();
-            inner.json(text.get(at..).unwrap_or_default().as_bytes());
+            let _ = inner.json(text.get(at..).unwrap_or_default().as_bytes());
             inner.unfold(depth - 1);
             inside.merge(inner.into_owned());
         }

@@ -160,10 +160,10 @@ impl Reader {
             .unwrap_or_else(|| profiles::for_host(host))
     }
 
-    /// Whether errors may come with this host's successes.
-    pub(crate) fn hides_errors(&self, host: &str) -> bool {
-        let built_in = self.everywhere.is_none() && self.added.is_none();
-        (!built_in || profiles::may_hide_errors(host)) && self.profile_for(host).hides_errors()
+    /// Whether the profile of a host that ends so has to be asked whether errors come with successes.
+    pub(crate) fn may_hide_errors(&self, tail: &str) -> bool {
+        let only_built_in = self.everywhere.is_none() && self.added.is_none();
+        !only_built_in || profiles::may_hide_errors(tail)
     }
 
     pub(crate) fn suspicion(&self) -> &Suspicion {

@@ -53,6 +53,21 @@ impl Host {
             Self::Unknown => "",
         }
     }
+
+    /// A text that ends as the host does. Finding where it begins costs more than all else there is
+    /// to do for a success, and only a port has to be taken off for that.
+    fn tail(&self) -> &str {
+        let whole = match self {
+            Self::Authority(authority) => authority.as_str(),
+            Self::Header(value) => value.to_str().unwrap_or_default(),
+            Self::Unknown => "",
+        };
+        if whole.ends_with(|last: char| last.is_ascii_digit()) {
+            self.as_str()
+        } else {
+            whole
+        }
+    }
 }
 
 /// How far a body is to be read.
@@ -163,10 +178,16 @@ impl Reading {
                 Look::Pass
             };
         }
-        if self.reader.hides_errors(self.host.as_str()) && !is_longer(headers, SUCCESS) {
+        if self.hides_errors() && !is_longer(headers, SUCCESS) {
             return Look::Success;
         }
         Look::Pass
+    }
+
+    /// Whether errors may come with this host's successes.
+    fn hides_errors(&self) -> bool {
+        self.reader.may_hide_errors(self.host.tail())
+            && self.reader.profile_for(self.host.as_str()).hides_errors()
     }
 
     fn judge(&self, parts: &mut Parts, trailers: Option<&HeaderMap>, body: &[u8]) {

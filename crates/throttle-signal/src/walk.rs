@@ -33,9 +33,9 @@ pub(crate) enum Key {
 impl Key {
     fn of(key: &str) -> Self {
         match key {
-            "code" | "Code" | "type" | "__type" | "status" | "reason" | "error_type"
-            | "errorType" | "http_code" | "quotaId" | "quota_id" | "name" | "limit_type"
-            | "limitType" => Self::Code,
+            "code" | "Code" | "type" | "Type" | "__type" | "status" | "reason" | "Reason"
+            | "error_type" | "errorType" | "http_code" | "quotaId" | "quota_id" | "name"
+            | "limit_type" | "limitType" => Self::Code,
             "error_code" | "errorCode" | "status_code" | "err_code" | "errcode" | "ret" => {
                 Self::Business
             }
@@ -57,6 +57,8 @@ impl Key {
             | "reset_in_seconds"
             | "reset_after"
             | "reset_after_seconds"
+            | "reset_seconds"
+            | "reset_time"
             | "estimated_time"
             | "quotaResetDelay"
             | "cooldown"

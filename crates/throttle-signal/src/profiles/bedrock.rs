@@ -32,6 +32,7 @@ const RULES: &[Rule] = &[
     overloaded("unavailable", Scope::Server).code(&["ServiceUnavailable*"]),
     exhausted("tokens a day", Scope::Model).text(&["tokens per day", "per day"]),
     concurrency("connections", Scope::Account).text(&["too many connections", "concurrent"]),
+    concurrency("invocations", Scope::Account).code(&["*Concurrent*"]),
     overloaded("capacity", Scope::Model)
         .code(&["Throttling*", "TooManyRequests*"])
         .text(&["capacity", "high demand"]),

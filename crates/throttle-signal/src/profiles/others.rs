@@ -89,6 +89,9 @@ const COHERE: &[Rule] = &[
     exhausted("a month's calls", Scope::Key)
         .status(SLOWED)
         .text(&["/ month", "per month", "/month"]),
+    tokens("trial tokens", Scope::Key)
+        .status(SLOWED)
+        .text(&["tokens per"]),
     rate("trial key", Scope::Key).status(SLOWED).text(&[
         "trial key",
         "api calls / minute",

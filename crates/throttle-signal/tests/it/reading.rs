@@ -107,6 +107,22 @@ async fn an_error_inside_a_success_is_read_where_errors_hide() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_port_or_capitals_do_not_hide_where_errors_hide() {
+    for uri in [
+        "https://api.minimax.chat:8443/v1",
+        "https://API.MiniMax.Chat/v1",
+        "https://user@api.minimax.chat/v1",
+    ] {
+        let body = Steps::new().data("{\"base_resp\":{\"status_code\":1002}}");
+        assert_eq!(
+            kind(&read(uri, response(200, JSON, body)).await),
+            Some(Kind::RequestRate),
+            "{uri}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_is_recognized_without_reading_all_of_it() {
     let body = Steps::new()
         .data("{\"id\":\"1\",\"choices\":[{\"message\":")

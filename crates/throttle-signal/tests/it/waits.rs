@@ -111,6 +111,16 @@ fn sources_are_believed_in_their_order() {
 }
 
 #[test]
+fn a_gateway_says_when_its_accounts_are_back() {
+    for body in [
+        r#"{"error":{"code":"model_cooldown","reset_seconds":10}}"#,
+        r#"{"error":{"code":"model_cooldown","reset_time":"10s"}}"#,
+    ] {
+        assert_eq!(stated(&[], body), Some(10_000), "{body}");
+    }
+}
+
+#[test]
 fn a_reset_counts_only_where_nothing_remains() {
     let reset = |requests: &'static str, tokens: &'static str| {
         stated(

@@ -145,8 +145,8 @@ const CODES: &[Rule] = &[
     ]),
     // Under a 429 it may be any quota.
     exhausted("quota code", Scope::Account)
-        .status(&[401, 402, 403])
-        .code(&["quota_exceeded"]),
+        .status(&[400, 401, 402, 403])
+        .code(&["*quota_exceeded", "quotaExceeded", "dailyLimitExceeded*"]),
     exhausted("free usage code", Scope::Account)
         .code(&["free_usage_*", "EXCEED_TOKEN_QUOTA_LIMIT"]),
     // Codes that no two providers use for two things.
@@ -155,10 +155,10 @@ const CODES: &[Rule] = &[
         .code(&["*PerDayPer*"]),
     tokens("token quota id", Scope::Model)
         .status(SLOWED)
-        .code(&["*TokensPerM*", "*TPMExceeded", "*TpmRateLimit*"]),
+        .code(&["*TokensPerM*", "*TPMExceeded", "*TpmRateLimit*", "tpm_*"]),
     rate("request quota id", Scope::Model)
         .status(SLOWED)
-        .code(&["*RequestsPerM*", "*RPMExceeded", "*RpmRateLimit*"]),
+        .code(&["*RequestsPerM*", "*RPMExceeded", "*RpmRateLimit*", "rpm_*"]),
     exhausted("self-set limit", Scope::Model)
         .code(&["SetLimitExceeded", "INSUFFICIENT_G1_CREDITS*"]),
     concurrency("in flight code", Scope::Account)

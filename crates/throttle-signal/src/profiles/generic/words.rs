@@ -143,6 +143,9 @@ pub(super) const WORDS: &[Rule] = &[
             "请求过多",
         ])
         .unsure(),
+    exhausted("a quota, by a 403", Scope::Unknown)
+        .status(&[403])
+        .text(&["quota exceeded", "limit exceeded", "exceeded your"]),
     rate("edge", Scope::Unknown).code(&["error code: 1015"]),
     exhausted("edge, a day's", Scope::Account).code(&["error code: 1027"]),
     tokens("insufficient_quota of a stranger", Scope::Unknown)
