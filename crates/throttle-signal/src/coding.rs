@@ -71,8 +71,18 @@ fn zstd(mut body: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     use super::*;
+
+    const CODINGS: [&str; 4] = ["gzip", "deflate", "br", "zstd"];
+
+    /// A refusal, and what the reference encoders make of it.
+    #[cfg(any(feature = "brotli", feature = "zstd"))]
+    const REFUSAL: &[u8] = br#"{"error":{"code":"limit_requests"}}"#;
+    const BROTLI: &[u8] = b"\x1b\x22\x00\xf8\x8d\xd3\x15\xf3\x23\x84\x75\x2f\x45\xbe\xf6\x4a\xa7\x0f\x36\xe0\x04\x2c\xc9\xda\x6e\x10\x66\x60\x85\x17\xce\x33\x86\x42\x7f\x06";
+    const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd\x04\x58\x19\x01\x00\x7b\x22\x65\x72\x72\x6f\x72\x22\x3a\x7b\x22\x63\x6f\x64\x65\x22\x3a\x22\x6c\x69\x6d\x69\x74\x5f\x72\x65\x71\x75\x65\x73\x74\x73\x22\x7d\x7d\xa2\x38\x6a\x00";
 
     fn coded(coding: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static(coding))])
@@ -141,13 +151,11 @@ mod tests {
     #[cfg(feature = "brotli")]
     #[test]
     fn brotli_is_opened_as_far_as_it_comes() {
-        // Made by Google's encoder: a refusal, and ten million times an x.
-        let refusal = b"\x1b\x22\x00\xf8\x8d\xd3\x15\xf3\x23\x84\x75\x2f\x45\xbe\xf6\x4a\xa7\x0f\x36\xe0\x04\x2c\xc9\xda\x6e\x10\x66\x60\x85\x17\xce\x33\x86\x42\x7f\x06";
+        // Ten million times an x.
         let bomb = b"\xcb\xff\xff\x3f\xf8\x25\xf0\xe2\xb1\x40\x20\xf7\xfe\x2f\xff\x2c\x31\xf0\x4b\x00\xc4\x61\x11\x80\x8e\x23\x06";
-        let text = br#"{"error":{"code":"limit_requests"}}"#;
-        assert_eq!(opened(&coded("br"), refusal).as_ref(), text);
-        let part = opened(&coded("br"), &refusal[..refusal.len() - 2]);
-        assert!(text.starts_with(&part));
+        assert_eq!(opened(&coded("br"), BROTLI).as_ref(), REFUSAL);
+        let part = opened(&coded("br"), &BROTLI[..BROTLI.len() - 2]);
+        assert!(REFUSAL.starts_with(&part));
         assert_eq!(opened(&coded("br"), bomb).len(), MOST);
     }
 
@@ -156,12 +164,7 @@ mod tests {
     fn zstd_is_opened_whole() {
         use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
-        // Made by the reference encoder.
-        let refusal = b"\x28\xb5\x2f\xfd\x04\x58\x19\x01\x00\x7b\x22\x65\x72\x72\x6f\x72\x22\x3a\x7b\x22\x63\x6f\x64\x65\x22\x3a\x22\x6c\x69\x6d\x69\x74\x5f\x72\x65\x71\x75\x65\x73\x74\x73\x22\x7d\x7d\xa2\x38\x6a\x00";
-        assert_eq!(
-            opened(&coded("zstd"), refusal).as_ref(),
-            br#"{"error":{"code":"limit_requests"}}"#
-        );
+        assert_eq!(opened(&coded("zstd"), ZSTD).as_ref(), REFUSAL);
 
         let text = text();
         let frame = compress_to_vec(text.as_bytes(), CompressionLevel::Fastest);
@@ -174,5 +177,25 @@ mod tests {
         // A bomb goes off small, or not at all.
         let bomb = compress_to_vec(&vec![b'x'; 10_000_000][..], CompressionLevel::Fastest);
         assert!(opened(&coded("zstd"), &bomb).len() <= MOST);
+    }
+
+    proptest! {
+        #[test]
+        fn survives_every_body(coding in 0..CODINGS.len(), body in vec(any::<u8>(), 0..300)) {
+            prop_assert!(opened(&coded(CODINGS[coding]), &body).len() <= 64 * 1024);
+        }
+
+        #[test]
+        fn survives_every_damage(damage in vec((0..48_usize, any::<u8>()), 1..6), cut in 0..48_usize) {
+            for (coding, whole) in [("br", BROTLI), ("zstd", ZSTD)] {
+                let mut body = whole.to_vec();
+                for (at, byte) in &damage {
+                    let at = at % body.len();
+                    body[at] = *byte;
+                }
+                body.truncate(body.len().max(1) - cut.min(body.len() - 1) / 4);
+                prop_assert!(opened(&coded(coding), &body).len() <= 64 * 1024);
+            }
+        }
     }
 }

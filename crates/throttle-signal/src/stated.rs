@@ -31,7 +31,7 @@ const fn marker(stem: &'static str, says: Says) -> Marker {
 }
 
 /// Found in the same pass as the stems of the rules.
-pub(crate) static MARKERS: [Marker; 33] = [
+pub(crate) static MARKERS: [Marker; 34] = [
     marker("again in", Says::Wait),
     marker("again after", Says::Wait),
     marker("retry in", Says::Wait),
@@ -47,6 +47,7 @@ pub(crate) static MARKERS: [Marker; 33] = [
     marker("available in", Says::Wait),
     marker("replenished in", Says::Wait),
     marker("expires in", Says::Wait),
+    marker("timed out for", Says::Wait),
     marker("expected available in", Says::Wait),
     marker("resets at", Says::At),
     marker("reset at", Says::At),

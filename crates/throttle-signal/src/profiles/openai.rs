@@ -21,7 +21,6 @@ pub(crate) const RULES: &[Rule] = &[
         "insufficient_quota",
         "billing_hard_limit_reached",
         "billing_not_active",
-        "access_terminated",
     ]),
     exhausted("plan window", Scope::Account).code(&["usage_limit_reached", "usage_not_included"]),
     burst("slow down", Scope::Account)
@@ -68,8 +67,11 @@ pub(crate) const RULES: &[Rule] = &[
         .status(SLOWED)
         .code(&["rate_limit_exceeded"])
         .unsure(),
-    credential("organization", Scope::Account)
-        .code(&["invalid_organization", "mismatched_organization"]),
+    credential("organization", Scope::Account).code(&[
+        "access_terminated",
+        "invalid_organization",
+        "mismatched_organization",
+    ]),
 ];
 
 const SLOWED: &[u16] = &[429, 503];

@@ -179,6 +179,7 @@ fn words_state_waits_too() {
         ("try again after 1 seconds", 1_000),
         ("Please wait 42 seconds before", 42_000),
         ("Please try again in 58 hours.", 208_800_000),
+        ("You have been timed out for 60 seconds.", 60_000),
         ("will be replenished in 02:14:00.", 8_040_000),
         ("(reset after 2m 13s)", 133_000),
         ("retry after: 30", 30_000),
