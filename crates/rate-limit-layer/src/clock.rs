@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::num;
+use crate::{num, sync};
 
 /// The clock of a limiter's partitions: nanoseconds, counted from the limiter's first use.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ const EPOCH: u64 = 1 << 50;
 impl Clock {
     /// The time now.
     pub(crate) fn now(&self) -> u64 {
-        self.nanos(Instant::now())
+        self.nanos(sync::now())
     }
 
     /// A moment on this clock.

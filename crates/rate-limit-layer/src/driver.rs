@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::partition::{Look, Partition};
+use crate::sync::{Sleep, now, sleep_until, spawn};
 
 pin_project! {
     /// Looks after the queue of a partition for as long as anyone waits there: one task and one
@@ -37,9 +37,9 @@ impl Driver {
         let driver = Self {
             partition: Arc::clone(partition),
             ended: false,
-            sleep: sleep_until(Instant::now()),
+            sleep: sleep_until(now()),
         };
-        tokio::spawn(driver);
+        spawn(driver);
     }
 }
 

@@ -128,6 +128,8 @@ mod headers;
 #[cfg(feature = "inbound")]
 #[cfg_attr(docsrs, doc(cfg(feature = "inbound")))]
 pub mod inbound;
+#[cfg(test)]
+mod interleavings;
 mod layer;
 mod limiter;
 mod lines;
@@ -153,6 +155,7 @@ mod service;
 pub mod shared;
 mod snapshot;
 mod state;
+mod sync;
 mod turns;
 mod usage;
 mod wakes;

@@ -3,7 +3,7 @@ mod fleet;
 mod permit;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use crate::plan::Plan;
 use crate::refusal::Refusal;
 use crate::snapshot::{LimitSnapshot, PartitionSnapshot};
 use crate::state::{Admission, Asking, State};
+use crate::sync::{Mutex, MutexGuard};
 use crate::turns::Claim;
 use crate::wakes::Wakes;
 

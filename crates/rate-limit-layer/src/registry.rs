@@ -13,23 +13,33 @@ pub(crate) struct Registry {
     shards: Box<[RwLock<Shard>]>,
     hasher: RandomState,
 
-    /// When the next shard is to be swept, and which.
+    /// When a part of the next shard is to be looked at, [`NEVER`] while someone does, and which
+    /// shard that is.
     due: AtomicU64,
     turn: AtomicUsize,
 }
 
-/// A table rather than a map: the names that partitions are found by are their own, kept once.
-type Shard = HashTable<Arc<Partition>>;
+#[derive(Debug, Default)]
+struct Shard {
+    /// A table rather than a map: the names that partitions are found by are their own, kept once.
+    table: HashTable<Arc<Partition>>,
 
-/// As many as keep a sweep short: of a million partitions it looks at eight thousand.
+    /// Where the next look begins, in buckets of the table.
+    next: usize,
+}
+
+/// As many as keep a table small: that of a million partitions grows in about a millisecond.
 const SHARDS: usize = 128;
 
-/// How often all shards are swept, and how far apart in time, in nanoseconds.
+/// How often all shards are looked at, in nanoseconds.
 const EVERY: u64 = 60_000_000_000;
-const APART: u64 = EVERY / SHARDS as u64;
 
-/// After how many partitions the rest is left to the next request.
-const ENOUGH: usize = 1000;
+/// How many buckets one look takes, and how many partitions it forgets at most. What is left waits
+/// for the next request, so that none is held up for long.
+const LOOK: usize = 1024;
+const FORGET: usize = 256;
+
+const NEVER: u64 = u64::MAX;
 
 impl Registry {
     pub(crate) fn new() -> Self {
@@ -50,9 +60,8 @@ impl Registry {
         let hash = self.hash(account, model);
         let shard = self.shard(hash)?.read();
         let shard = shard.unwrap_or_else(PoisonError::into_inner);
-        shard
-            .find(hash, |found| found.is_of(account, model))
-            .cloned()
+        let is_it = |found: &Arc<Partition>| found.is_of(account, model);
+        shard.table.find(hash, is_it).cloned()
     }
 
     /// The partition of these names, made by `new` if there is none.
@@ -69,13 +78,14 @@ impl Registry {
         let is_it = |found: &Arc<Partition>| found.is_of(account, model);
         {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(found) = shard.find(hash, is_it) {
+            if let Some(found) = shard.table.find(hash, is_it) {
                 return Arc::clone(found);
             }
         }
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
         // Made under the lock: whoever changes a plan and then looks for its partitions misses none.
         let entry = shard
+            .table
             .entry(hash, is_it, |kept| self.hash_of(kept))
             .or_insert_with(|| Arc::new(new()));
         Arc::clone(entry.get())
@@ -86,49 +96,56 @@ impl Registry {
         let mut all = Vec::new();
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            all.extend(shard.iter().cloned());
+            all.extend(shard.table.iter().cloned());
         }
         all
     }
 
-    /// Sweeps the shards that are due at `now`, or some of them.
+    /// Looks at what is due at `now`, or some of it, and forgets what is idle.
     pub(crate) fn sweep_due(&self, now: u64) {
-        let mut looked = 0;
-        let mut due = self.due.load(Ordering::Relaxed);
-        while due <= now && looked < ENOUGH {
-            // After a pause every shard is due, but none of them twice.
-            let next = due.max(now.saturating_sub(EVERY)).saturating_add(APART);
-            let taken = self
-                .due
-                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
-            if taken.is_err() {
-                return; // another thread is at it
-            }
-            due = next;
-            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-            if let Some(shard) = self.shards.get(turn % SHARDS) {
-                looked += self.sweep_shard(shard, now);
-            }
+        let due = self.due.load(Ordering::Relaxed);
+        if now < due {
+            return;
         }
+        let claimed = self
+            .due
+            .compare_exchange(due, NEVER, Ordering::Relaxed, Ordering::Relaxed);
+        if claimed.is_err() {
+            return; // another thread is at it
+        }
+        // After a pause much is due, but nothing twice.
+        let mut due = due.max(now.saturating_sub(EVERY));
+        let mut looked = 0;
+        while due <= now && looked < LOOK {
+            let buckets = self.look(now);
+            looked += buckets.min(LOOK).max(LOOK / SHARDS);
+            let looks = SHARDS * buckets.div_ceil(LOOK).max(1);
+            due = due.saturating_add(EVERY / u64::try_from(looks).unwrap_or(EVERY));
+        }
+        self.due.store(due, Ordering::Relaxed);
+    }
+
+    /// Looks at a part of the next shard; returns how many buckets all of it has.
+    fn look(&self, now: u64) -> usize {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let Some(shard) = self.shards.get(turn % SHARDS) else {
+            return 0;
+        };
+        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        let idle = shard.look(now, |kept| self.hash_of(kept));
+        let buckets = shard.table.num_buckets();
+        drop(shard);
+        drop(idle); // not under the lock
+        buckets
     }
 
     /// Forgets every partition that is idle at `now`.
     pub(crate) fn sweep(&self, now: u64) {
         for shard in &self.shards {
-            self.sweep_shard(shard, now);
+            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            shard.table.retain(|partition| !is_idle(partition, now));
+            shard.shrink(|kept| self.hash_of(kept));
         }
-    }
-
-    /// Sweeps one shard, and returns how many it looked at.
-    fn sweep_shard(&self, shard: &RwLock<Shard>, now: u64) -> usize {
-        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-        let looked = shard.len();
-        // Who holds a permit or waits holds the partition as well; under this lock nobody new does.
-        shard.retain(|partition| Arc::strong_count(partition) > 1 || !partition.is_idle(now));
-        if shard.len() < shard.capacity() / 4 {
-            shard.shrink_to_fit(|kept| self.hash_of(kept));
-        }
-        looked
     }
 
     fn shard(&self, hash: u64) -> Option<&RwLock<Shard>> {
@@ -145,4 +162,37 @@ impl Registry {
         self.hasher
             .hash_one((account.map(AccountId::as_str), model))
     }
+}
+
+impl Shard {
+    /// Looks at the next few buckets and takes out what is idle at `now`.
+    fn look(&mut self, now: u64, hasher: impl Fn(&Arc<Partition>) -> u64) -> Vec<Arc<Partition>> {
+        let mut idle = Vec::new();
+        let until = self.next.saturating_add(LOOK).min(self.table.num_buckets());
+        while self.next < until && idle.len() < FORGET {
+            if let Ok(entry) = self.table.get_bucket_entry(self.next) {
+                if is_idle(entry.get(), now) {
+                    idle.push(entry.remove().0);
+                }
+            }
+            self.next += 1;
+        }
+        if self.next >= self.table.num_buckets() {
+            self.next = 0;
+            self.shrink(hasher);
+        }
+        idle
+    }
+
+    fn shrink(&mut self, hasher: impl Fn(&Arc<Partition>) -> u64) {
+        if self.table.len() < self.table.capacity() / 8 {
+            self.table.shrink_to(2 * self.table.len(), hasher);
+        }
+    }
+}
+
+/// Whether nobody uses a partition, and forgetting it would change nothing. Under the lock of its
+/// shard: who holds a permit or waits holds the partition as well, and nobody new does.
+fn is_idle(partition: &Arc<Partition>, now: u64) -> bool {
+    Arc::strong_count(partition) == 1 && partition.is_idle(now)
 }
