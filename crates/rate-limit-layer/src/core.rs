@@ -352,8 +352,10 @@ impl Core {
             .any(|limit| limit.unit().is_tokens() == tokens)
     }
 
+    /// The later of `now` and the last time there was: a thread may have read its clock before another
+    /// did and get here after it.
     #[inline]
-    fn clock(&mut self, now: u64) -> u64 {
+    pub(crate) fn clock(&mut self, now: u64) -> u64 {
         self.now = self.now.max(now);
         self.now
     }

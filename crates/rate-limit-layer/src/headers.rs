@@ -3,6 +3,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use crate::Unit;
+use crate::limit::LONGEST;
 
 /// What an upstream says is left of one of its limits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,27 +19,36 @@ pub(crate) struct Left {
     pub(crate) reset: Option<Duration>,
 }
 
+/// What is read so far, by the unit and, in the IETF's fields, the name of the policy.
+type Found<'a> = Vec<(&'a str, Left)>;
+
 /// Reads `x-ratelimit-*` (OpenAI and many others), `anthropic-ratelimit-*` and the fields of the
-/// IETF draft (`draft-ietf-httpapi-ratelimit-headers`), in its older form as well.
+/// IETF draft (`draft-ietf-httpapi-ratelimit-headers`), in the forms of its older versions as well.
 pub(crate) fn left(headers: &HeaderMap) -> Vec<Left> {
-    let mut found = Vec::new();
+    let mut found = Found::new();
     for (name, value) in headers {
-        let name = name.as_str();
-        let Some((before, after)) = name.split_once("ratelimit") else {
+        let Some((before, after)) = split(name.as_str()) else {
             continue;
         };
         let Ok(value) = value.to_str() else { continue };
         match (before, after) {
-            ("", "") => value.split(',').for_each(|item| draft(item, &mut found)),
-            ("", "-policy") => value.split(',').for_each(|item| policy(item, &mut found)),
+            ("", "" | "-policy") => value.split(',').for_each(|item| draft(item, &mut found)),
             (_, after) => field(after, value.trim(), &mut found),
         }
     }
-    found
+    found.into_iter().map(|(_, left)| left).collect()
+}
+
+/// What stands before and after `ratelimit` in a name. Most names do not have it.
+fn split(name: &str) -> Option<(&str, &str)> {
+    const WORD: &str = "ratelimit";
+    let mut places = name.as_bytes().windows(WORD.len());
+    let at = places.position(|part| part == WORD.as_bytes())?;
+    Some((name.get(..at)?, name.get(at + WORD.len()..)?))
 }
 
 /// `-remaining-requests`, `-requests-remaining` or `-remaining`, and the like.
-fn field(words: &str, value: &str, found: &mut Vec<Left>) {
+fn field<'a>(words: &str, value: &'a str, found: &mut Found<'a>) {
     let words = words.trim_start_matches('-');
     let has = |word| words.split('-').any(|part| part == word);
     let unit = match () {
@@ -48,7 +58,7 @@ fn field(words: &str, value: &str, found: &mut Vec<Left>) {
         () if has("requests") || !words.contains('-') => Unit::Requests,
         () => return,
     };
-    let left = entry(unit, None, found);
+    let left = entry("", unit, found);
     if has("remaining") {
         left.remaining = value.parse().ok();
     } else if has("limit") {
@@ -61,46 +71,62 @@ fn field(words: &str, value: &str, found: &mut Vec<Left>) {
     }
 }
 
-/// `"name";r=50;t=30`.
-fn draft(item: &str, found: &mut Vec<Left>) {
-    let left = entry(Unit::Requests, None, found);
-    left.remaining = parameter(item, "r").or(left.remaining);
-    left.reset = parameter(item, "t").map(Duration::from_secs).or(left.reset);
+/// An item of `RateLimit` or `RateLimit-Policy`: `"name";r=50;t=30` and `"name";q=100;w=60`; in
+/// older drafts `100;w=60`, or each of `limit=100`, `remaining=50` and `reset=30`.
+fn draft<'a>(item: &'a str, found: &mut Found<'a>) {
+    let item = item.trim();
+    let (name, parameters) = match item.split_once(';') {
+        Some((name, parameters)) if !name.contains('=') => (name.trim(), parameters),
+        _ => ("", item),
+    };
+    let pairs = || {
+        let pairs = parameters
+            .split(';')
+            .filter_map(|pair| pair.split_once('='));
+        pairs.map(|(key, value)| (key.trim(), value.trim()))
+    };
+    let unit = match pairs().find(|(key, _)| *key == "qu") {
+        None | Some((_, r#""requests""#)) => Unit::Requests,
+        Some((_, r#""tokens""#)) => Unit::Tokens,
+        Some(_) => return,
+    };
+    let most = name.parse().ok();
+    let left = entry(if most.is_some() { "" } else { name }, unit, found);
+    left.limit = most.or(left.limit);
+    for (key, value) in pairs() {
+        let value = value.parse().ok();
+        match key {
+            "r" | "remaining" => left.remaining = value,
+            "q" | "limit" => left.limit = value,
+            "t" | "reset" => left.reset = value.map(Duration::from_secs),
+            "w" => left.window = value.and_then(window),
+            _ => {}
+        }
+    }
 }
 
-/// `"name";q=100;w=60`.
-fn policy(item: &str, found: &mut Vec<Left>) {
-    let left = entry(Unit::Requests, None, found);
-    left.limit = parameter(item, "q").or(left.limit);
-    left.window = parameter(item, "w")
-        .filter(|w| *w > 0)
-        .map(Duration::from_secs)
-        .or(left.window);
+/// A window that a quota may have.
+fn window(seconds: u64) -> Option<Duration> {
+    let window = Duration::from_secs(seconds);
+    (seconds > 0 && window <= LONGEST).then_some(window)
 }
 
-fn parameter(item: &str, name: &str) -> Option<u64> {
-    let mut pairs = item
-        .split(';')
-        .filter_map(|pair| pair.trim().split_once('='));
-    let (_, value) = pairs.find(|(key, _)| *key == name)?;
-    value.trim().parse().ok()
-}
-
-fn entry(unit: Unit, window: Option<Duration>, found: &mut Vec<Left>) -> &mut Left {
+fn entry<'a, 'f>(name: &'a str, unit: Unit, found: &'f mut Found<'a>) -> &'f mut Left {
     let at = found
         .iter()
-        .position(|left| left.unit == unit)
+        .position(|(named, left)| (*named, left.unit) == (name, unit))
         .unwrap_or(found.len());
     if at == found.len() {
-        found.push(Left {
+        let left = Left {
             unit,
             remaining: None,
             limit: None,
-            window,
+            window: None,
             reset: None,
-        });
+        };
+        found.push((name, left));
     }
-    &mut found[at]
+    &mut found[at].1
 }
 
 /// `1.5`, `20ms`, `1s` or `6m0s`. A time of day or an absurd wait is none.
@@ -127,12 +153,8 @@ fn duration(value: &str) -> Option<Duration> {
             };
         rest = rest.get(letters..)?;
     }
-    let most = 32.0 * 86_400.0;
-    if value.is_empty() || sum > most {
-        None
-    } else {
-        Duration::try_from_secs_f64(sum).ok()
-    }
+    let sum = Duration::try_from_secs_f64(sum).ok();
+    sum.filter(|sum| !value.is_empty() && *sum <= LONGEST)
 }
 
 #[cfg(test)]
@@ -225,6 +247,62 @@ mod tests {
     }
 
     #[test]
+    fn reads_each_policy_of_the_draft_by_its_name() {
+        let left = read(&[
+            ("ratelimit", r#""burst";r=0;t=1, "daily";r=400;t=3600"#),
+            (
+                "ratelimit-policy",
+                r#""burst";q=10;w=1,"daily";q=500;w=86400, "size";q=9;qu="content-bytes""#,
+            ),
+        ]);
+        let [burst, daily] = left.as_slice() else {
+            panic!("{left:?}");
+        };
+        let seconds = |left: &Left| left.window.map(|window| window.as_secs());
+        assert_eq!(
+            (burst.remaining, burst.limit, seconds(burst)),
+            (Some(0), Some(10), Some(1))
+        );
+        assert_eq!(
+            (daily.remaining, daily.limit, seconds(daily)),
+            (Some(400), Some(500), Some(86_400))
+        );
+    }
+
+    #[test]
+    fn reads_the_older_drafts() {
+        let expected = Left {
+            remaining: Some(50),
+            limit: Some(100),
+            window: Some(Duration::from_secs(60)),
+            reset: Some(Duration::from_secs(30)),
+            ..NONE
+        };
+        for fields in [
+            &[
+                ("ratelimit", "limit=100, remaining=50, reset=30"),
+                ("ratelimit-policy", "100;w=60"),
+            ][..],
+            &[
+                ("ratelimit-limit", "100"),
+                ("ratelimit-policy", "100;w=60;comment=\"a\""),
+                ("ratelimit-remaining", "50"),
+                ("ratelimit-reset", "30"),
+            ],
+        ] {
+            assert_eq!(read(fields), [expected], "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_window_nobody_has_is_none() {
+        for value in ["\"a\";q=1;w=0", "\"a\";q=1;w=99999999999"] {
+            let left = read(&[("ratelimit-policy", value)]);
+            assert_eq!((left[0].limit, left[0].window), (Some(1), None), "{value}");
+        }
+    }
+
+    #[test]
     fn reads_durations() {
         for (text, ms) in [
             ("1", 1000),
@@ -250,7 +328,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn anything_may_be_sent(name in "(x-|anthropic-)?ratelimit(-[a-z]{1,9}){0,3}", value in "[ -~]{0,40}") {
+        fn anything_may_be_sent(name in "(x-|anthropic-)?ratelimit(-[a-z]{1,9}){0,3}", value in r#"[ -~]{0,40}|"a";r=[0-9]{0,25};t=[0-9]{0,25}, b;q=[0-9]{1,25};w=[0-9]{1,25}"#) {
             let name = HeaderName::try_from(name).unwrap();
             left(&HeaderMap::from_iter([(name, HeaderValue::try_from(value).unwrap())]));
         }

@@ -152,20 +152,40 @@ fn an_answer_that_ends_lets_the_next_go() {
 
 #[test]
 fn a_permit_that_is_not_used_goes_to_another() {
+    for quota in [ONE_A_SECOND, ONE_AT_ONCE] {
+        model(3, move || {
+            let partition = partition(quota);
+            let unused = taken(&partition);
+            let other = {
+                let partition = partition.clone();
+                thread::spawn(move || {
+                    let began = now();
+                    sent(admitted(&partition, &facts()).unwrap());
+                    now() - began
+                })
+            };
+            drop(unused);
+            assert!(other.join().unwrap() < Duration::from_millis(1_100));
+            is_at_rest(&partition, 1);
+        });
+    }
+}
+
+#[test]
+fn one_that_is_never_polled_holds_nobody_up() {
     model(3, || {
-        let partition = partition(ONE_A_SECOND);
-        let unused = taken(&partition);
+        let partition = partition(ONE_AT_ONCE);
+        let mut held = taken(&partition);
+        held.sent();
+        let stalled = waits(&partition);
         let other = {
             let partition = partition.clone();
-            thread::spawn(move || {
-                let began = now();
-                sent(admitted(&partition, &facts()).unwrap());
-                now() - began
-            })
+            thread::spawn(move || sent(admitted(&partition, &facts()).unwrap()))
         };
-        drop(unused);
-        assert!(other.join().unwrap() < Duration::from_millis(1_100));
-        is_at_rest(&partition, 1);
+        drop(held);
+        other.join().unwrap();
+        drop(stalled);
+        is_at_rest(&partition, 0);
     });
 }
 

@@ -96,6 +96,16 @@
 //! JSON answer or an event of a stream, whichever end the body comes to. Bodies that are encoded or
 //! of another type keep the estimate.
 //!
+//! # Refusals
+//!
+//! What the upstream refuses nevertheless holds back requests, or those with tokens, of that account
+//! and model for as long as the upstream says, up to a month. Where it does not say, it is for the time between two
+//! requests at first, and four times longer with each refusal that follows. The wait that is
+//! [typical](throttle_signal::Wait::Typical) of an upstream, by its profile, or a quarter of the
+//! longest window, whichever is longer, bounds that and is not waited as such: the log knows when
+//! there is room, and a refusal that it does not explain is mostly jitter. Only growth that was
+//! refused is held back for the typical wait.
+//!
 //! # Cancel safety
 //!
 //! Dropping a response future before its request is sent gives back all it held. Dropped later, the
@@ -131,9 +141,11 @@ pub mod inbound;
 #[cfg(test)]
 mod interleavings;
 mod layer;
+mod limit;
 mod limiter;
 mod lines;
 mod log;
+mod model_studio;
 mod num;
 #[cfg(test)]
 mod oracle;
@@ -168,9 +180,10 @@ pub use self::cost::{Charging, Cost};
 pub use self::estimate::{ByBytes, Estimate};
 pub use self::future::ResponseFuture;
 pub use self::layer::RateLimitLayer;
+pub use self::limit::{Limit, Unit};
 pub use self::limiter::Limiter;
 pub use self::pacer::{Pacer, Reserved};
-pub use self::quota::{Limit, Quota, Unit};
+pub use self::quota::Quota;
 pub use self::service::RateLimit;
 pub use self::snapshot::{LimitSnapshot, PartitionSnapshot};
 

@@ -34,6 +34,9 @@ struct One {
 struct World {
     state: State,
     now: u64,
+
+    /// How far behind the clock is read.
+    behind: u64,
     waiting: Vec<One>,
     sent: Vec<Reservation>,
 
@@ -55,6 +58,7 @@ impl World {
             state,
             settings,
             now: 1,
+            behind: 0,
             waiting: Vec::new(),
             sent: Vec::new(),
             all: Vec::new(),
@@ -66,8 +70,17 @@ impl World {
 
     fn act(&mut self, act: impl FnOnce(&mut State, u64, &mut Wakes)) {
         let mut wakes = Wakes::default();
-        act(&mut self.state, self.now, &mut wakes);
+        let now = self.clock();
+        act(&mut self.state, now, &mut wakes);
         wakes.wake();
+    }
+
+    /// The time as a partition takes it: someone has read the clock, and whoever reads it next reads
+    /// less.
+    fn clock(&mut self) -> u64 {
+        self.state.core.clock(self.now);
+        let read = self.now.saturating_sub(self.behind);
+        self.state.core.clock(read)
     }
 
     /// Checks a request that was admitted now against everything sent before.
@@ -176,7 +189,8 @@ impl World {
 
     fn ask(&mut self, asking: &Asking<'_>, polled: bool) {
         let (cost, start_by) = (asking.cost, asking.start_by);
-        match self.state.ask(self.now, asking) {
+        let now = self.clock();
+        match self.state.ask(now, asking) {
             Admission::Now(reservation) => self.admitted(reservation),
             Admission::Queued(id) => {
                 let flag = Arc::new(Flag(AtomicBool::new(polled)));
@@ -285,6 +299,7 @@ impl World {
                 self.act(|state, now, wakes| state.set_plan(now, &plan, wakes));
                 self.now += 1;
             }
+            Step::Back(behind) => self.behind = behind,
             Step::Pause(paused) => {
                 self.set_paused(paused);
             }

@@ -70,8 +70,8 @@ impl Pacer {
     /// How long it takes until all of them have room, or `None` if that depends on a request in
     /// flight or never comes.
     pub fn reserve(&self, now: Duration, cost: Cost) -> Result<Reserved, Option<Duration>> {
-        let now = num::nanos(now);
         let mut core = self.lock();
+        let now = core.clock(num::nanos(now));
         match core.earliest(now, &cost) {
             Some(at) if at <= now => Ok(Reserved(core.reserve(now, cost))),
             Some(at) if core.never_fits(&cost).is_none() => {

@@ -84,9 +84,9 @@ impl Partition {
         facts: &RequestFacts,
         measure: Measure,
     ) -> Asked {
-        let now = self.clock.nanos(now);
         let mut asking = self.asking(facts, Cost::REQUEST);
         let mut state = self.lock();
+        let now = state.core.clock(self.clock.nanos(now));
         asking.cost = state.core.cost(&measure);
         let admission = state.ask(now, &asking);
         drop(state);
@@ -111,7 +111,8 @@ impl Partition {
     pub(crate) fn earliest(&self, now: Instant, measure: &Measure) -> Option<Instant> {
         let mut state = self.lock();
         let cost = state.core.cost(measure);
-        let at = state.forecast(self.clock.nanos(now), &cost)?;
+        let at = state.core.clock(self.clock.nanos(now));
+        let at = state.forecast(at, &cost)?;
         Some(self.clock.instant(at).max(now))
     }
 
@@ -162,7 +163,9 @@ impl Partition {
         act: impl FnOnce(&mut State, u64, &mut Wakes) -> T,
     ) -> T {
         let now = self.clock.now();
-        act(&mut self.lock(), now, wakes)
+        let mut state = self.lock();
+        let now = state.core.clock(now);
+        act(&mut state, now, wakes)
     }
 
     /// Looks after the queue for the driver; `None` when it is to end.

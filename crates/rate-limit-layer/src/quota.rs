@@ -1,7 +1,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::{Charging, num};
+use crate::{Charging, Limit, Unit, num};
 
 /// What an upstream allows one account of one model: any set of limits, held all at once.
 ///
@@ -30,33 +30,6 @@ pub struct Quota {
     burst: f32,
     output_weight: f32,
     cached_weight: f32,
-}
-
-/// So many of a unit in any window of this length.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Limit {
-    unit: Unit,
-    most: u64,
-
-    /// In nanoseconds.
-    window: u64,
-}
-
-/// What a limit counts.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Unit {
-    /// Requests, refused ones included.
-    Requests,
-
-    /// Tokens in and out together.
-    Tokens,
-
-    /// Tokens of the prompt.
-    InputTokens,
-
-    /// Tokens of the answer.
-    OutputTokens,
 }
 
 impl Quota {
@@ -137,7 +110,7 @@ impl Quota {
         let mut at = 0;
         while at < self.len {
             let set = self.limits[at];
-            if set.unit as u8 == unit as u8 && set.window == limit.window {
+            if set.unit() as u8 == unit as u8 && set.nanos() == limit.nanos() {
                 break;
             }
             at += 1;
@@ -188,10 +161,13 @@ impl Quota {
 
     /// Lets a whole window's limit be sent at once.
     ///
-    /// By default requests are spaced so that a burst is never more than a tenth of a limit:
-    /// upstreams that estimate a sliding window from two counters, and those with small buckets,
-    /// refuse more. Where the upstream is known to count exactly, bursts answer sooner after
-    /// idleness.
+    /// By default requests are spaced so that a burst is never more than a tenth of a limit. Where the
+    /// upstream is known to count exactly, bursts are answered sooner after idleness.
+    ///
+    /// Where it is not known, leave it. Upstreams that estimate a sliding window from two counters, and
+    /// those with small buckets, refuse bursts, and quota goes to waste with the refusals. In an hour
+    /// of the example `pacing` (`--server E,F`) the first kind gives 62 % of its quota with bursts and
+    /// 87 % without, the second 26 % and 65 %; with bursts 1.7 % and 9.5 % of all requests are refused.
     #[must_use]
     pub const fn allow_bursts(self) -> Self {
         Self { burst: 1.0, ..self }
@@ -252,61 +228,6 @@ impl PartialEq for Quota {
     }
 }
 
-impl Limit {
-    const fn new(unit: Unit, most: u64, window: Duration) -> Self {
-        let window = num::nanos(window);
-        Self {
-            unit,
-            most: if most == 0 { 1 } else { most },
-            window: if window < SHORTEST { SHORTEST } else { window },
-        }
-    }
-
-    /// Returns what is counted.
-    #[must_use]
-    pub const fn unit(&self) -> Unit {
-        self.unit
-    }
-
-    /// Returns the most that fits a window, from 1.
-    #[must_use]
-    pub const fn most(&self) -> u64 {
-        self.most
-    }
-
-    /// Returns the length of the window, from a millisecond.
-    #[must_use]
-    pub const fn window(&self) -> Duration {
-        Duration::from_nanos(self.window)
-    }
-
-    pub(crate) const fn nanos(&self) -> u64 {
-        self.window
-    }
-}
-
-impl Unit {
-    /// Whether it counts tokens of any kind.
-    #[must_use]
-    pub const fn is_tokens(self) -> bool {
-        !matches!(self, Self::Requests)
-    }
-
-    /// The word for machines, in lower case.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Requests => "requests",
-            Self::Tokens => "tokens",
-            Self::InputTokens => "input_tokens",
-            Self::OutputTokens => "output_tokens",
-        }
-    }
-}
-
-/// A window, in nanoseconds, below which timers mean nothing.
-const SHORTEST: u64 = 1_000_000;
-
 fn weigh(tokens: u64, weight: f32) -> u64 {
     num::times(tokens, f64::from(weight.clamp(0.0, 1000.0)))
 }
@@ -335,12 +256,5 @@ mod tests {
         let quota = FULL.requests_per_second(20);
         assert_eq!(quota.limits().len(), 2);
         assert_eq!(quota.limits()[0].most(), 20);
-    }
-
-    #[test]
-    fn an_invalid_limit_does_not_exist() {
-        let quota = Quota::new().limit(Unit::Tokens, 0, Duration::ZERO);
-        assert_eq!(quota.limits()[0].most(), 1);
-        assert_eq!(quota.limits()[0].window(), Duration::from_millis(1));
     }
 }

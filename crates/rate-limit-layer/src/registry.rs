@@ -118,7 +118,7 @@ impl Registry {
         let mut looked = 0;
         while due <= now && looked < LOOK {
             let buckets = self.look(now);
-            looked += buckets.min(LOOK).max(LOOK / SHARDS);
+            looked += buckets.clamp(LOOK / SHARDS, LOOK);
             let looks = SHARDS * buckets.div_ceil(LOOK).max(1);
             due = due.saturating_add(EVERY / u64::try_from(looks).unwrap_or(EVERY));
         }

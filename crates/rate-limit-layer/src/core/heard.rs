@@ -6,6 +6,7 @@ use super::learned::Learned;
 use super::{Core, Reservation, SECOND, bounds};
 use crate::control::Guard;
 use crate::headers::Left;
+use crate::limit::LONGEST;
 use crate::{Limit, num};
 
 impl Core {
@@ -28,6 +29,10 @@ impl Core {
         wait: Wait,
     ) -> bool {
         let now = self.clock(now);
+        let wait = match wait.known() {
+            Some(known) if known > LONGEST => Wait::Unknown,
+            _ => wait,
+        };
         match kind {
             Kind::RequestRate | Kind::TokenRate | Kind::Burst => {
                 self.freeze(now, reservation, kind, wait);

@@ -29,6 +29,7 @@ pub(super) enum Step {
     Refuse(usize, Kind, Option<u64>),
     SetQuota(usize),
     Pause(bool),
+    Back(u64),
 }
 
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -55,6 +56,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..9_usize, kind, proptest::option::of(0..900 * MS)).prop_map(|(which, kind, wait)| Step::Refuse(which, kind, wait)),
         1 => (0..3_usize).prop_map(Step::SetQuota),
         1 => any::<bool>().prop_map(Step::Pause),
+        1 => (0..2_000 * MS).prop_map(Step::Back),
     ];
     proptest::collection::vec(step, 1..120)
 }

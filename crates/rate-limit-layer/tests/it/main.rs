@@ -24,6 +24,7 @@ mod shared;
 mod shared_redis;
 mod stalled;
 mod start_by;
+mod strange;
 mod support;
 mod tokens;
 #[cfg(all(feature = "metrics", feature = "tracing"))]

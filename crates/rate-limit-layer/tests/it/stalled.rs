@@ -87,11 +87,15 @@ async fn a_slow_consumer_of_a_stream_delays_nobody_else() {
         }
     });
     pass(50).await;
+    let mut delay = ms(0);
     for _ in 0..50 {
         let began = Instant::now();
         send(&service, request()).await.unwrap().unwrap();
-        assert!(began.elapsed() < ms(150), "{:?}", began.elapsed());
+        // A tenth of a second is what the quota takes.
+        delay = delay.max(began.elapsed().saturating_sub(ms(100)));
     }
+    assert!(delay < ms(50), "{delay:?}");
+    println!("a stalled reader of fifty delays an unrelated task by {delay:?} at most");
 }
 
 /// Keeps a future from being polled until it says so.
