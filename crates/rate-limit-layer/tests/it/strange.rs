@@ -46,14 +46,14 @@ fn answered() -> impl Strategy<Value = (u16, &'static str, Vec<u8>)> {
     });
     let document = usage.prop_map(String::into_bytes).boxed();
     let any = proptest::collection::vec(any::<u8>(), 0..200);
-    let body = prop_oneof![document.clone(), document.prop_map(as_event), any];
+    let body = prop_oneof![document.clone(), document.prop_map(|it| as_event(&it)), any];
     let media = prop::sample::select(vec!["application/json", "text/event-stream", "", "a/b"]);
     let status = prop::sample::select(vec![200, 200, 200, 204, 400, 401, 404, 429, 500, 503]);
     (status, media, body)
 }
 
-fn as_event(document: Vec<u8>) -> Vec<u8> {
-    [b"data: ", document.as_slice(), b"\n\n"].concat()
+fn as_event(document: &[u8]) -> Vec<u8> {
+    [b"data: ", document, b"\n\n"].concat()
 }
 
 fn field() -> impl Strategy<Value = (HeaderName, HeaderValue)> {
