@@ -1,0 +1,142 @@
+use std::io::{BufRead, BufReader};
+
+use test_support::process::{free_addr, until};
+
+use crate::support::{Run, are_gone, children, fleet, has_store, run, signal};
+
+/// Starts one that runs for a minute, and returns it with its processes.
+fn long() -> Option<(std::process::Child, Vec<(u32, String)>)> {
+    has_store().then(|| {
+        let child = fleet("--instances 3 --seconds 60").spawn().unwrap();
+        let mut processes = Vec::new();
+        until("a store and three instances", || {
+            processes = children(child.id());
+            processes.len() == 4
+        });
+        (child, processes)
+    })
+}
+
+#[test]
+fn ctrl_c_ends_it_and_every_process() {
+    let Some((child, processes)) = long() else {
+        return;
+    };
+    signal("INT", child.id());
+    let run = Run::of(child);
+    assert_eq!(run.code, Some(130), "{run:?}");
+    assert!(run.stderr.ends_with("stopped\n"), "{run:?}");
+    assert!(run.stderr.lines().count() <= 2, "{run:?}");
+    are_gone(&processes);
+}
+
+#[test]
+fn the_terminal_sends_ctrl_c_to_all_and_they_end() {
+    let Some((child, processes)) = long() else {
+        return;
+    };
+    for id in processes.iter().map(|(id, _)| *id).chain([child.id()]) {
+        signal("INT", id);
+    }
+    let run = Run::of(child);
+    assert_eq!(run.code, Some(130), "{run:?}");
+    are_gone(&processes);
+}
+
+#[test]
+fn instances_end_when_what_started_them_is_killed() {
+    let Some((mut child, processes)) = long() else {
+        return;
+    };
+    let (store, instances): (Vec<_>, Vec<_>) = processes
+        .into_iter()
+        .partition(|(_, what)| what.contains("server"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    are_gone(&instances);
+    // Nobody could end the store but us.
+    signal("TERM", store[0].0);
+    are_gone(&store);
+}
+
+#[test]
+fn an_instance_that_is_killed_is_named_and_the_others_go_on() {
+    if !has_store() {
+        return;
+    }
+    let mut child = fleet("--instances 3 --seconds 3 --quota 200/2s --json")
+        .spawn()
+        .unwrap();
+    // Before that it would be an error.
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    errors.read_line(&mut said).unwrap();
+    assert!(said.starts_with("3 instances are connected"), "{said}");
+    let processes = children(child.id());
+    let instance = processes
+        .iter()
+        .find(|(_, what)| what.contains("--index 1 "));
+    signal("KILL", instance.unwrap().0);
+
+    errors.read_line(&mut said).unwrap();
+    assert!(said.contains("instance 1 has ended: signal: 9"), "{said}");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["share"][1], 0.0, "{report}");
+    assert!(report["utilisation"].as_f64().unwrap() > 0.8, "{report}");
+}
+
+#[test]
+fn no_store_on_the_machine_is_one_sentence() {
+    // Nothing is on this path, and where Debian keeps servers is looked at all the same.
+    if std::path::Path::new("/usr/sbin/redis-server").exists() {
+        return;
+    }
+    let child = fleet("--seconds 1")
+        .env("PATH", "")
+        .env_remove("TEST_TOOLS")
+        .spawn()
+        .unwrap();
+    let run = Run::of(child);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
+    assert!(run.stderr.contains("redis-server"), "{run:?}");
+    assert!(run.stderr.contains("--redis"), "{run:?}");
+}
+
+#[test]
+fn a_store_that_is_not_there_is_one_sentence() {
+    let url = format!("redis://:secret@{}", free_addr());
+    let run = run(&format!("--seconds 1 --redis {url}"));
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
+    assert!(run.stderr.starts_with("error: "), "{run:?}");
+    assert!(!run.stderr.contains("secret"), "{run:?}");
+    assert_eq!(run.stdout, "");
+}
+
+#[test]
+fn a_wrong_command_line_is_explained() {
+    for line in ["--quota 5", "--kill-store-at 15", "--instances 0", "--fast"] {
+        let run = run(line);
+        assert_eq!(run.code, Some(2), "{line}: {run:?}");
+        assert!(run.stderr.starts_with("error: "), "{line}: {run:?}");
+    }
+}
+
+#[test]
+fn help_is_no_error() {
+    let output = fleet("--help").output().unwrap();
+    assert!(output.status.success());
+    let help = String::from_utf8(output.stdout).unwrap();
+    for flag in [
+        "--instances",
+        "--quota",
+        "--redis",
+        "--kill-store-at",
+        "--virtual",
+    ] {
+        assert!(help.contains(flag), "{flag}");
+    }
+}

@@ -1,0 +1,55 @@
+use crate::support::{has_store, run};
+
+#[test]
+fn processes_share_the_quota_through_a_store_that_is_started() {
+    if !has_store() {
+        return;
+    }
+    let run = run("--instances 3 --seconds 5 --quota 200/2s --json");
+    let report = run.report();
+    println!("{report}");
+    assert_eq!(report["instances"], 3);
+    assert_eq!(report["quota"], "200/2s+6000/60s");
+    assert_eq!(report["lost"], 0);
+    assert!(report["utilisation"].as_f64().unwrap() >= 0.9, "{report}");
+    assert!(report["refused_429"].as_u64().unwrap() <= 15, "{report}");
+    assert!(
+        report["store_calls_per_grant"].as_f64().unwrap() <= 1.2,
+        "{report}"
+    );
+    assert_eq!(report["share"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn in_virtual_time_the_fleet_gets_what_one_client_gets() {
+    let run = run("--virtual --seconds 120 --json");
+    let report = run.report();
+    println!("{report}");
+    assert_eq!(report["lost"], 0);
+    assert!(
+        report["alone"]["ratio"].as_f64().unwrap() >= 0.99,
+        "{report}"
+    );
+    assert!(report["refused_429"].as_u64().unwrap() <= 18, "{report}"); // 0.2 %
+}
+
+#[test]
+fn virtual_time_gives_the_same_every_time() {
+    let [once, again] = [(), ()].map(|()| run("--virtual --seconds 20 --instances 3 --json"));
+    assert_eq!(once.report(), again.report());
+}
+
+#[test]
+fn people_are_told_in_sentences() {
+    let run = run("--virtual --seconds 40 --kill-store-at 20");
+    assert_eq!(run.code, Some(0), "{run:?}");
+    for words in [
+        "8 instances",
+        "500/10s+3000/60s",
+        "one client alone",
+        "no store",
+    ] {
+        assert!(run.stdout.contains(words), "{words}: {}", run.stdout);
+    }
+    assert_eq!(run.stderr, "");
+}
