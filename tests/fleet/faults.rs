@@ -1,0 +1,183 @@
+use std::time::Duration;
+
+use test_support::Proxy;
+use test_support::redis::Server;
+
+use crate::instance::{Instance, LIMIT, until};
+use crate::upstream::Upstream;
+
+/// Three instances at work, one of them with most of it.
+async fn fleet(url: &str, upstream: &Upstream) -> [Instance; 3] {
+    let fleet = [
+        Instance::connect(url, upstream).await.busy(40),
+        Instance::connect(url, upstream).await.busy(10),
+        Instance::connect(url, upstream).await.busy(10),
+    ];
+    for instance in &fleet {
+        instance.answers(10).await;
+    }
+    // Two windows, so that everyone's share has settled.
+    sends(upstream, 2 * LIMIT).await;
+    fleet
+}
+
+async fn sends(upstream: &Upstream, more: u64) {
+    let enough = upstream.sent() + more;
+    until("requests", || upstream.sent() >= enough).await;
+}
+
+async fn cut_off(fleet: &[Instance]) {
+    until("an outage", || fleet.iter().all(Instance::is_cut_off)).await;
+}
+
+async fn back(fleet: &[Instance]) {
+    until("the store", || !fleet.iter().any(Instance::is_cut_off)).await;
+}
+
+async fn nothing_is_lost(fleet: impl IntoIterator<Item = Instance>) {
+    for instance in fleet {
+        assert_eq!(instance.finish().await, 0);
+    }
+}
+
+/// Hardly anything may be refused where instances had to go by their last share.
+fn hardly_refused(upstream: &Upstream) {
+    let (sent, refused) = (upstream.sent(), upstream.refused());
+    println!(
+        "{refused} of {sent} refused, {} at most in a window of {LIMIT}",
+        upstream.highest()
+    );
+    assert!(refused * 50 <= sent, "{refused} of {sent} refused"); // 2 %
+}
+
+/// Where the store answered all the time, or had to be told what was sent, no window may be exceeded.
+fn never_exceeded(upstream: &Upstream) {
+    let highest = upstream.highest();
+    println!(
+        "{} sent, {highest} at most in a window of {LIMIT}",
+        upstream.sent()
+    );
+    assert!(highest <= LIMIT, "{highest} sent in a window of {LIMIT}");
+    assert!(highest > LIMIT / 2, "{highest} sent in a window of {LIMIT}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_killed_and_comes_back_empty_costs_nobody_their_share() {
+    let Some(mut server) = Server::start("") else {
+        return;
+    };
+    let upstream = Upstream::new();
+    let fleet = fleet(&server.url(), &upstream).await;
+
+    server.kill();
+    cut_off(&fleet).await;
+    let calls = |fleet: &[Instance]| -> u64 {
+        let failed = fleet.iter().map(|one| one.store.stats().failed_calls);
+        failed.sum()
+    };
+    let before = calls(&fleet);
+    sends(&upstream, 2 * LIMIT).await;
+    // A dead store costs a look now and then, not a time-out for each request.
+    assert!(calls(&fleet) - before < 2 * LIMIT, "{}", calls(&fleet));
+
+    server.restart();
+    back(&fleet).await;
+    sends(&upstream, 2 * LIMIT).await;
+    nothing_is_lost(fleet).await;
+    hardly_refused(&upstream);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_emptied_learns_what_was_sent_before_it_grants() {
+    let Some(server) = Server::start("") else {
+        return;
+    };
+    let upstream = Upstream::new();
+    let fleet = fleet(&server.url(), &upstream).await;
+    for _ in 0..2 {
+        server.command("FLUSHALL");
+        sends(&upstream, 2 * LIMIT).await;
+    }
+    nothing_is_lost(fleet).await;
+    never_exceeded(&upstream);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_takes_over() {
+    let Some(mut primary) = Server::start("") else {
+        return;
+    };
+    let replica = primary.replica();
+    // As a virtual address or a name does, it leads to whichever is the primary.
+    let proxy = Proxy::start(primary.addr()).await.unwrap();
+    let upstream = Upstream::new();
+    let fleet = fleet(&format!("redis://{}", proxy.addr()), &upstream).await;
+
+    primary.kill();
+    cut_off(&fleet).await;
+    replica.promote();
+    proxy.lead_to(replica.addr());
+    back(&fleet).await;
+    sends(&upstream, 2 * LIMIT).await;
+    nothing_is_lost(fleet).await;
+    hardly_refused(&upstream);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_fifty_milliseconds_away_is_asked_once_for_each_grant_at_most() {
+    let Some(server) = Server::start("") else {
+        return;
+    };
+    let proxy = Proxy::start(server.addr()).await.unwrap();
+    proxy.set_latency(Duration::from_millis(50));
+    let upstream = Upstream::new();
+    let fleet = fleet(&format!("redis://{}", proxy.addr()), &upstream).await;
+    sends(&upstream, 2 * LIMIT).await;
+    for instance in &fleet {
+        let stats = instance.store.stats();
+        assert_eq!(stats.in_outage, 0, "{stats:?}");
+        assert!(
+            stats.reserve_calls <= stats.grants + stats.grants / 10,
+            "{stats:?}"
+        );
+    }
+    nothing_is_lost(fleet).await;
+    never_exceeded(&upstream);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_whose_memory_is_full_is_an_outage() {
+    let Some(server) = Server::start("maxmemory-policy noeviction") else {
+        return;
+    };
+    let upstream = Upstream::new();
+    let fleet = fleet(&server.url(), &upstream).await;
+
+    server.command("CONFIG SET maxmemory 1");
+    cut_off(&fleet).await;
+    sends(&upstream, LIMIT).await;
+    server.command("CONFIG SET maxmemory 0");
+    back(&fleet).await;
+    sends(&upstream, LIMIT).await;
+    nothing_is_lost(fleet).await;
+    hardly_refused(&upstream);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_is_cut_in_the_middle_grants_nothing_and_loses_nobody() {
+    let Some(server) = Server::start("") else {
+        return;
+    };
+    let proxy = Proxy::start(server.addr()).await.unwrap();
+    let upstream = Upstream::new();
+    let fleet = fleet(&format!("redis://{}", proxy.addr()), &upstream).await;
+    for cut in 1..=5 {
+        proxy.cut_next_reply();
+        until("a cut", || proxy.cuts() == cut).await;
+        sends(&upstream, LIMIT / 2).await;
+    }
+    back(&fleet).await;
+    sends(&upstream, LIMIT).await;
+    nothing_is_lost(fleet).await;
+    hardly_refused(&upstream);
+}

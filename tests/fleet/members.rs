@@ -1,0 +1,118 @@
+use rate_limit_layer::shared::LocalStore;
+use test_support::redis::Server;
+use tokio::time::{Duration, sleep};
+
+use crate::instance::{GUARD, Instance, LIMIT, MODEL, WINDOW, quota, until};
+use crate::upstream::Upstream;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Lets so much time pass, and returns what was answered in it.
+async fn answered_in(time: Duration, instance: &Instance) -> u64 {
+    let before = instance.answered();
+    sleep(time).await;
+    instance.answered() - before
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_alone_gets_all_and_who_joins_has_its_share_within_a_second() {
+    let (store, upstream) = (LocalStore::new(), Upstream::new());
+    let first = Instance::join(&store, &upstream).busy(60);
+    sleep(5 * WINDOW).await;
+    let alone = answered_in(5 * (WINDOW + GUARD), &first).await;
+    assert!(alone >= 5 * LIMIT - LIMIT / 10, "{alone}");
+
+    let second = Instance::join(&store, &upstream).busy(60);
+    sleep(SECOND).await;
+    // The same demand, so half of all.
+    let span = 10 * (WINDOW + GUARD);
+    let before = (first.answered(), second.answered());
+    sleep(span).await;
+    let got = (first.answered() - before.0, second.answered() - before.1);
+    let half = 10 * LIMIT / 2;
+    for answered in [got.0, got.1] {
+        assert!(
+            answered.abs_diff(half) <= half / 5,
+            "{got:?}, half is {half}"
+        );
+    }
+    assert!(upstream.highest() <= LIMIT, "{}", upstream.highest());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_instance_held_costs_at_most_a_window() {
+    let (store, upstream) = (LocalStore::new(), Upstream::new());
+    let dying = Instance::join(&store, &upstream).busy(60);
+    let other = Instance::join(&store, &upstream).busy(60);
+    sleep(5 * WINDOW).await;
+
+    let before = upstream.sent();
+    dying.die();
+    // Were nothing lost at all, this would be all that is allowed in four windows.
+    let span = 4 * (WINDOW + GUARD);
+    sleep(span).await;
+    let sent = upstream.sent() - before;
+    assert!(sent >= 3 * LIMIT, "{sent} of {}", 4 * LIMIT);
+    // And from then on the other has all.
+    let answered = answered_in(span, &other).await;
+    assert!(answered >= 4 * LIMIT - LIMIT / 10, "{answered}");
+    assert!(upstream.highest() <= LIMIT, "{}", upstream.highest());
+}
+
+#[tokio::test(start_paused = true)]
+async fn shares_follow_within_a_second_when_one_dies() {
+    let (store, upstream) = (LocalStore::new(), Upstream::new());
+    let dying = Instance::join(&store, &upstream).busy(60);
+    let other = Instance::join(&store, &upstream).busy(60);
+    sleep(5 * WINDOW).await;
+    dying.die();
+    sleep(SECOND).await;
+    let span = 3 * (WINDOW + GUARD);
+    let answered = answered_in(span, &other).await;
+    assert!(answered >= 3 * LIMIT * 4 / 5, "{answered} of {}", 3 * LIMIT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_set_on_one_instance_is_the_fleets() {
+    let (store, upstream) = (LocalStore::new(), Upstream::new());
+    let first = Instance::join(&store, &upstream).busy(1);
+    let _second = Instance::join(&store, &upstream).busy(60);
+    sleep(5 * WINDOW).await;
+
+    first.limiter.set_quota(MODEL, quota(LIMIT / 3));
+    // What was sent before is a debt by the new one.
+    sleep(4 * WINDOW).await;
+    let before = upstream.sent();
+    sleep(6 * (WINDOW + GUARD)).await;
+    let (sent, fewer) = (upstream.sent() - before, 6 * LIMIT / 3);
+    assert!(sent.abs_diff(fewer) <= LIMIT / 3, "{sent} of {fewer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn instances_of_a_real_store_come_and_go() {
+    let Some(server) = Server::start("") else {
+        return;
+    };
+    let upstream = Upstream::new();
+    let first = Instance::connect(&server.url(), &upstream).await.busy(40);
+    first.answers(LIMIT).await;
+    let second = Instance::connect(&server.url(), &upstream).await.busy(40);
+    second.answers(LIMIT).await;
+    assert!(second.store.stats().instances >= 2);
+
+    // The other is not held up by what was promised to the dead.
+    second.die();
+    first.answers(2 * LIMIT).await;
+
+    first.limiter.set_quota(MODEL, quota(LIMIT / 2));
+    let third = Instance::connect(&server.url(), &upstream).await.busy(10);
+    third.answers(10).await;
+    until("the new quota", || {
+        let snapshot = third.limiter.snapshot();
+        snapshot[0].limits[0].limit.most() == LIMIT / 2
+    })
+    .await;
+    assert_eq!(first.finish().await, 0);
+    assert_eq!(third.finish().await, 0);
+    assert!(upstream.highest() <= LIMIT, "{}", upstream.highest());
+}

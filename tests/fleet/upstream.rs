@@ -1,0 +1,93 @@
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use model_studio_sim::{Ask, Limits, Partition, Usage, Window};
+use tokio::time::{Instant, sleep};
+use tower::Service;
+
+use crate::instance::{LIMIT, WINDOW};
+
+/// The simulator's limits, without sockets: what arrives is counted at once.
+#[derive(Clone)]
+pub(crate) struct Upstream {
+    counted: Arc<Mutex<Counted>>,
+    epoch: Instant,
+}
+
+struct Counted {
+    /// What it lets through.
+    within: Partition,
+    /// What arrives, however much: its highest count is that of all that was sent.
+    all: Partition,
+}
+
+impl Upstream {
+    /// It allows what a fleet is told.
+    pub(crate) fn new() -> Self {
+        let limits = |most| Limits::unlimited().window(Window::requests(most, WINDOW));
+        let counted = Counted {
+            within: Partition::new(limits(LIMIT)),
+            all: Partition::new(limits(u64::MAX)),
+        };
+        Self {
+            counted: Arc::new(Mutex::new(counted)),
+            epoch: Instant::now(),
+        }
+    }
+
+    /// How much was sent so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.counted.lock().unwrap().all.tally().requests
+    }
+
+    /// How much of that was refused.
+    pub(crate) fn refused(&self) -> u64 {
+        self.counted.lock().unwrap().within.tally().refusals()
+    }
+
+    /// The most that was sent in any window.
+    pub(crate) fn highest(&self) -> u64 {
+        self.counted.lock().unwrap().all.tally().windows[0].highest
+    }
+
+    /// The client of an instance.
+    pub(crate) fn client(
+        &self,
+    ) -> impl Service<
+        Request<Full<Bytes>>,
+        Response = Response<Full<Bytes>>,
+        Error = Infallible,
+        Future: Send,
+    >
+    + Clone
+    + Send
+    + Sync
+    + 'static
+    + use<> {
+        let upstream = self.clone();
+        tower::service_fn(move |_| {
+            let response = upstream.arrive();
+            async {
+                sleep(Duration::from_millis(10)).await;
+                Ok(response)
+            }
+        })
+    }
+
+    fn arrive(&self) -> Response<Full<Bytes>> {
+        let now = self.epoch.elapsed();
+        let counted = &mut *self.counted.lock().unwrap();
+        let ticket = counted.all.arrive(now, Ask::new(1, 1)).unwrap();
+        counted.all.finish(now, ticket, Usage::new(1, 1));
+        let mut response = Response::default();
+        match counted.within.arrive(now, Ask::new(1, 1)) {
+            Ok(ticket) => counted.within.finish(now, ticket, Usage::new(1, 1)),
+            Err(_) => *response.status_mut() = StatusCode::TOO_MANY_REQUESTS,
+        }
+        response
+    }
+}
