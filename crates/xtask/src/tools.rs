@@ -35,7 +35,7 @@ const TOOLS: [Tool; 8] = [
     },
     Tool {
         package: "redis-server",
-        there: || on_path("redis-server"),
+        there: || on_path("redis-server") || on_path("valkey-server"),
     },
     Tool {
         package: "python3",
