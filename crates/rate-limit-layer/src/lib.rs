@@ -118,7 +118,8 @@
 //!   what the upstream refused and `rate_limit_handed_back_total` of what was not sent, by `account`,
 //!   `model` and, the counters, `kind`. Models are named by callers: bound them where they are not yours.
 //! * `redis`: quotas that many instances share through Redis or Valkey: the module `shared`.
-//! * `tracing`: an event for each of these, at level debug, and at level trace for waits.
+//! * `tracing`: an event for each of these, at level debug, and at level trace for waits; and, at levels warn
+//!   and info, for a store that is out of reach and answers again.
 //!
 //! [tower]: https://docs.rs/tower
 

@@ -142,7 +142,7 @@ impl Limiter {
     /// Asks to send a request with these facts; `body` is all of its body, or empty.
     pub(crate) fn ask(&self, now: Instant, facts: &RequestFacts, body: &[u8]) -> Asked {
         let measure = Measure::new(facts, &*self.shared.estimate, body);
-        let partition = self.shared.partition(facts, now);
+        let partition = self.shared.partition(facts.account(), facts.model(), now);
         self.shared.partitions.sweep_due(partition.clock.nanos(now));
         partition.ask(now, facts, measure)
     }
@@ -156,8 +156,12 @@ impl Limiter {
 }
 
 impl Shared {
-    fn partition(&self, facts: &RequestFacts, now: Instant) -> Arc<Partition> {
-        let (account, model) = (facts.account(), facts.model());
+    fn partition(
+        &self,
+        account: Option<&AccountId>,
+        model: Option<&Arc<str>>,
+        now: Instant,
+    ) -> Arc<Partition> {
         let partition = self
             .partitions
             .get_or_insert(account, model.map(|model| &**model), || {
@@ -179,6 +183,11 @@ impl Shared {
     }
 
     fn set_quota(&self, account: Option<&AccountId>, model: &Arc<str>, quota: Quota) {
+        #[cfg(feature = "redis")]
+        if self.store.is_some() {
+            // Without a partition nobody would tell the other instances.
+            self.partition(account, Some(model), Instant::now());
+        }
         {
             let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
             plans.set(account.cloned(), Arc::clone(model), quota);

@@ -23,10 +23,6 @@ pub(crate) struct Plan {
     /// The limits as they stand before anything is learned.
     pub(crate) bounds: Box<[Bound]>,
 
-    /// How often the quota was set anew.
-    #[cfg(feature = "redis")]
-    pub(crate) version: u32,
-
     shortest: u64,
     longest: u64,
 }
@@ -65,8 +61,6 @@ impl Plan {
             settings,
             calibration: Arc::new(Calibration::new()),
             bounds: Box::default(),
-            #[cfg(feature = "redis")]
-            version: 0,
             shortest: shortest.unwrap_or(60_000_000_000),
             longest: quota.limits().iter().map(Limit::nanos).max().unwrap_or(0),
         };
@@ -83,10 +77,6 @@ impl Plan {
         let mut plan = Self::new(quota, settings);
         if let Some(old) = old {
             plan.calibration = Arc::clone(&old.calibration);
-            #[cfg(feature = "redis")]
-            {
-                plan.version = old.version.saturating_add(1);
-            }
         }
         plan
     }

@@ -66,6 +66,21 @@ pub(crate) fn refused(throttle: &Throttle, paced: bool) {
         .increment(1);
 }
 
+/// The store that instances share is out of reach, or answers again.
+#[cfg(feature = "redis")]
+#[cfg_attr(
+    not(feature = "tracing"),
+    allow(unused_variables, reason = "nobody watches")
+)]
+pub(crate) fn store(failure: Option<&impl std::fmt::Display>) {
+    #[cfg(feature = "tracing")]
+    if let Some(failure) = failure {
+        tracing::warn!(%failure, "the shared store is out of reach");
+    } else {
+        tracing::info!("the shared store answers again");
+    }
+}
+
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 fn account(facts: &RequestFacts) -> &str {
     facts.account().map_or("", |account| account.as_str())

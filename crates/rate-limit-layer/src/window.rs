@@ -123,6 +123,12 @@ impl Window {
         self.log.used().saturating_add(self.held.into())
     }
 
+    /// Takes what the bucket holds, so that what follows is spaced from the first on.
+    #[cfg(feature = "redis")]
+    pub(crate) fn drain(&mut self, now: u64, bound: &Bound) {
+        self.full_at = self.full_at.max(now.saturating_add(bound.filling()));
+    }
+
     /// What was sent in it, and when, the oldest first.
     #[cfg(feature = "redis")]
     pub(crate) fn sent(&mut self, now: u64, bound: &Bound) -> Vec<(u64, u64)> {

@@ -63,9 +63,21 @@ impl Core {
     }
 
     /// Has this instance pace by its own log, and by such a part of the limits; or by all of them again.
-    pub(crate) fn set_part(&mut self, part: Option<f32>) {
+    /// It begins without a burst: others may be ahead of their part in the windows there are.
+    pub(crate) fn set_part(&mut self, now: u64, part: Option<f32>) {
+        let is_begin = part.is_some() && self.part_is_whole();
         self.learned().part = part;
         self.rebound();
+        if is_begin {
+            let bounds = bounds(&self.plan, self.learned.as_deref());
+            for (window, bound) in self.windows.iter_mut().zip(bounds) {
+                window.drain(now, bound);
+            }
+        }
+    }
+
+    fn part_is_whole(&self) -> bool {
+        self.learned.as_ref().is_none_or(|it| it.part.is_none())
     }
 
     /// Takes over what all have learned about the guard, in nanoseconds.

@@ -3,7 +3,7 @@
 use super::member::{Member, Outbox, Phase};
 use super::number::{count, micros, nanos, single};
 use super::shape::{self, MOST, Shape};
-use super::wire::{self, Call, Correction, Learned, News, Reply, Script, Status, Wanted};
+use super::wire::{self, Call, Correction, Learned, News, Reply, Script, Status, Tells, Wanted};
 use crate::control::Guard;
 use crate::core::Core;
 use crate::queue::Queue;
@@ -25,7 +25,7 @@ const GATHER: u64 = 50_000_000;
 const GATHERED: usize = 256;
 
 /// How often one who sent something lately looks whether the state is still there.
-const LOOK: u64 = 400_000_000;
+const LOOK: u64 = 1_000_000_000;
 
 /// How often it shows that it is still there itself.
 const BEAT: u64 = 10_000_000_000;
@@ -52,10 +52,11 @@ impl Member {
     }
 
     fn sync_due(&self, now: u64, core: &Core, queue: Option<&Queue>) -> Option<u64> {
-        let active = queue.is_some_and(|queue| queue.len() > 0) || core.sent_lately(now);
+        let waiting = queue.is_some_and(|queue| queue.len() > 0);
+        let active = waiting || self.is_new || core.sent_lately(now);
         match self.phase {
             Phase::Out { .. } => active.then(|| self.attempt.saturating_add(PROBE)),
-            Phase::Joining | Phase::Held => active.then_some(self.retry_at),
+            Phase::Joining | Phase::Held | Phase::Quiet { .. } => active.then_some(self.retry_at),
             Phase::Live if self.outbox.urgent => Some(now),
             Phase::Live => {
                 let beat = active.then(|| self.beat.saturating_add(BEAT));
@@ -130,10 +131,16 @@ impl Member {
             }
         };
         let (frozen, closed) = (core.frozen(), core.closed_until());
-        let (since, seeds) = match self.phase {
-            Phase::Live | Phase::Held => (0.0, Vec::new()),
-            Phase::Joining => (0.0, self.sent(now, core)),
-            Phase::Out { since } => (since, self.sent(now, core)),
+        let (tells, since) = match self.phase {
+            Phase::Live | Phase::Held => (Tells::Nothing, 0.0),
+            Phase::Joining => (Tells::All, 0.0),
+            Phase::Out { since } => (Tells::SoFar, since),
+            Phase::Quiet { since } => (Tells::All, since),
+        };
+        let seeds = if tells == Tells::Nothing {
+            Vec::new()
+        } else {
+            self.sent(now, core)
         };
         let Outbox { corrections, .. } = std::mem::take(&mut self.outbox);
         let longest = core.plan().longest();
@@ -142,6 +149,12 @@ impl Member {
             frozen: frozen.map(theirs),
             closed: theirs(closed),
             since,
+            tells,
+            written: if self.offset.is_known() {
+                self.offset.theirs(now)
+            } else {
+                0.0
+            },
             expected: self.members.max(1.0),
             beat: true,
             // Twice the longest window, but never so short that a pause looks like a wipe.
@@ -200,7 +213,10 @@ impl Member {
         let asked = match kind {
             Kind::Reserve => self.asked.take().unwrap_or_default(),
             Kind::Sync => {
-                self.syncing = None;
+                let told = self.syncing.take();
+                if reply.status == Status::Stale {
+                    self.tell_again(told.unwrap_or_default());
+                }
                 Vec::new()
             }
         };
@@ -287,9 +303,15 @@ impl Member {
             }
         }
         self.known.calls = reply.calls;
-        self.known.epoch = reply.epoch;
-        let was_out = self.is_out();
-        if reply.hold > 0.0 {
+        if self.known.epoch == reply.epoch {
+            self.is_new = false;
+        }
+        if let Phase::Out { since } = self.phase {
+            // What was sent while this call was under way is told by the next.
+            core.set_part(now, None);
+            self.phase = Phase::Quiet { since };
+            self.retry_at = now;
+        } else if reply.hold > 0.0 {
             self.phase = Phase::Held;
             self.retry_at = now.saturating_add(HELD);
         } else {
@@ -298,9 +320,6 @@ impl Member {
             }
             self.phase = Phase::Live;
         }
-        if was_out {
-            core.set_part(None);
-        }
     }
 
     /// Takes over the quota the store has, which is later than ours.
@@ -308,9 +327,13 @@ impl Member {
         if reply.rest.is_empty() || reply.epoch <= self.known.epoch {
             return None; // ours is the later one, and is being told
         }
+        if self.is_new {
+            // Others set theirs before, which was not known here.
+            self.outdo(reply.epoch);
+            return None;
+        }
         let quota = shape::quota(&reply.rest)?;
         self.known.epoch = reply.epoch;
-        self.version = shape::version(reply.epoch);
         self.quota.clone_from(&reply.rest);
         self.outbox.corrections.clear();
         Some(quota)
@@ -321,13 +344,18 @@ impl Member {
         match kind {
             Kind::Reserve => self.asked = None,
             Kind::Sync => {
-                let mut kept: Vec<Correction> = self.syncing.take().unwrap_or_default();
-                kept.append(&mut self.outbox.corrections);
-                self.outbox.corrections = kept;
+                let told = self.syncing.take().unwrap_or_default();
+                self.tell_again(told);
                 self.outbox.urgent = true;
             }
         }
         self.go_out(now, core);
+    }
+
+    /// Keeps what was told and not heard.
+    fn tell_again(&mut self, told: Vec<Correction>) {
+        let later = std::mem::replace(&mut self.outbox.corrections, told);
+        self.outbox.corrections.extend(later);
     }
 
     /// Goes on without the store.
@@ -338,11 +366,12 @@ impl Member {
             let since = match self.phase {
                 // Nothing was told of what came before.
                 Phase::Joining => 0.0,
+                Phase::Quiet { since } => since,
                 _ => self.offset.theirs(self.contact),
             };
             self.phase = Phase::Out { since };
         }
-        core.set_part(self.part().map(single));
+        core.set_part(now, self.part().map(single));
     }
 }
 

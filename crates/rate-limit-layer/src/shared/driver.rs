@@ -7,12 +7,14 @@ use std::task::{Context, Poll};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::calls::Kind;
+use super::failure::Failure;
 use super::store::Inner;
 use super::wire::{Call, Reply};
 use crate::partition::Partition;
+use crate::watch;
 
 /// Calls the store for all partitions of an instance; to be spawned.
 ///
@@ -41,7 +43,7 @@ impl Future for StoreDriver {
 
 impl Drop for StoreDriver {
     fn drop(&mut self) {
-        self.inner.set_down(true);
+        _ = self.inner.set_down(true);
         for partition in self.inner.partitions() {
             partition.store_lost();
         }
@@ -60,7 +62,7 @@ struct Ended {
     partition: Arc<Partition>,
     kind: Kind,
     began: Instant,
-    reply: Option<Reply>,
+    reply: Result<Reply, Failure>,
 }
 
 async fn drive(inner: Arc<Inner>) {
@@ -93,10 +95,13 @@ async fn drive(inner: Arc<Inner>) {
             () = until(next) => None,
         };
         if let Some(ended) = ended {
-            inner.set_down(ended.reply.is_none());
+            if inner.set_down(ended.reply.is_err()) {
+                watch::store(ended.reply.as_ref().err());
+            }
+            let reply = ended.reply.as_ref().ok();
             ended
                 .partition
-                .store_answered(ended.began, ended.kind, ended.reply.as_ref());
+                .store_answered(ended.began, ended.kind, reply);
             inner.poke(ended.id);
         }
     }
@@ -110,17 +115,13 @@ async fn call(
     asked: Call,
 ) -> Ended {
     let began = Instant::now();
-    let answer = timeout(inner.time_limit, inner.call(&partition, &asked)).await;
-    let reply = answer
-        .ok()
-        .flatten()
-        .and_then(|answer| Reply::read(&answer));
+    let reply = inner.call(&partition, &asked).await;
     inner.count(|stats| {
         match kind {
             Kind::Reserve => stats.reserve_calls += 1,
             Kind::Sync => stats.other_calls += 1,
         }
-        stats.failed_calls += u64::from(reply.is_none());
+        stats.failed_calls += u64::from(reply.is_err());
     });
     Ended {
         id,

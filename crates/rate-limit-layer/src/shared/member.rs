@@ -39,9 +39,9 @@ pub(crate) struct Member {
     pub(super) syncing: Option<Vec<Correction>>,
     pub(super) outbox: Outbox,
 
-    /// The quota as it is written, and which set by its user it is.
+    /// The quota as it is written, and whether it was set here and the others do not know of it yet.
     pub(super) quota: Vec<u8>,
-    pub(super) version: u32,
+    pub(super) is_new: bool,
 
     /// The guard that the others know of.
     pub(super) guard: u64,
@@ -69,6 +69,9 @@ pub(super) enum Phase {
 
     /// The store is out of reach, since then on its own clock.
     Out { since: f64 },
+
+    /// It is back, and nothing more is sent until it knows of all that was sent since then.
+    Quiet { since: f64 },
 }
 
 /// The right to send one request from a certain time on.
@@ -115,7 +118,7 @@ impl Member {
             id,
             phase: Phase::Joining,
             known: Known {
-                epoch: shape::epoch(plan.version, &quota),
+                epoch: shape::epoch(0, &quota),
                 ..Known::default()
             },
             offset: Offset::default(),
@@ -127,7 +130,7 @@ impl Member {
             asked: None,
             syncing: None,
             outbox: Outbox::default(),
-            version: plan.version,
+            is_new: false,
             quota,
             guard: plan.settings.guard.start(),
             contact: 0,
@@ -222,13 +225,19 @@ impl Member {
         if quota == self.quota {
             return;
         }
-        self.version = self.version.saturating_add(1).max(plan.version);
-        self.known.epoch = shape::epoch(self.version, &quota);
+        self.is_new = true;
         self.quota = quota;
+        self.outdo(self.known.epoch);
         // What was granted and settled by the old one's limits cannot be told by the new one's.
         self.outbox.corrections.clear();
         self.outbox.urgent = true;
         self.slots.clear();
+    }
+
+    /// Gives the quota that was set here a later epoch than this one.
+    pub(super) fn outdo(&mut self, epoch: f64) {
+        let version = shape::version(epoch).saturating_add(1);
+        self.known.epoch = shape::epoch(version, &self.quota);
     }
 
     /// Gives up slots that are too late, and has the store called if there is

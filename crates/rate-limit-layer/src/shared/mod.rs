@@ -26,13 +26,15 @@
 //!   instances do not matter: slots lie on the store's clock, which each instance knows as well as the
 //!   fastest of its calls tells, and by what may be wrong with that all keep more distance.
 //! * **Slots are granted in order, and each instance takes turns.** A slot is granted at most a second ahead,
-//!   and more than one to a call only within a quarter of a second, so what an instance holds that dies, or has
-//!   no use for it any more, is little. A slot not used within 20 ms is given back.
+//!   and more than two to a call only within a quarter of a second for all together, so what an instance holds that
+//!   dies, or has no use for it any more, is little. A slot not used within 20 ms is given back.
 //! * **A refusal holds back all**, and so does a quota that is exhausted; the guard is learned from everybody's
 //!   answers. Tokens are settled in batches that no request waits for.
 //! * **One call at a time** asks for the slots of all who wait at a partition of one instance.
 //! * **[`set_quota`](crate::Limiter::set_quota) reaches every instance** that uses the same account and model:
-//!   the one that was set last holds. Instances that are built with different quotas agree on one of them.
+//!   the one that was set last holds. The instance it is set on has to know the account: because it used the
+//!   model with it, or by [`set_account_quota`](crate::Limiter::set_account_quota). Instances that are built with
+//!   different quotas agree on one of them.
 //! * **Without the store they go on** as the [`Outage`] says. It takes one [time limit] to find out, and not one
 //!   for each request; then the store is tried ten times a second.
 //! * **A store that forgot lets nobody exceed the quota.** Wiped, failed over or back from an outage, it
@@ -60,6 +62,7 @@ mod calls;
 mod clock;
 mod driver;
 mod error;
+mod failure;
 mod local;
 mod log;
 mod member;

@@ -35,8 +35,20 @@ struct State {
     logs: Vec<Log>,
     quota: Vec<u8>,
 
-    /// By name, in which generation each told what it sent, and when it was seen last.
-    seen: BTreeMap<Vec<u8>, (f64, f64)>,
+    /// Those who were seen, by name.
+    seen: BTreeMap<Vec<u8>, Seen>,
+}
+
+/// What is known of a member.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    /// In which generation it told what it sent, and when that was written.
+    told: f64,
+    until_then: f64,
+
+    /// In which generation it told that it sends nothing more.
+    quiet: f64,
+    at: f64,
 }
 
 const FINE: f64 = 0.0;
@@ -44,12 +56,13 @@ const STALE: f64 = 1.0;
 const HELD: f64 = 2.0;
 const OTHER: f64 = 3.0;
 
-/// How far ahead the first request of a call may be granted a slot, and the others of all members together.
+/// How far ahead the first two requests of a call may be granted slots, and the others of all members
+/// together.
 const AHEAD: f64 = 1_000_000.0;
 const HORIZON: f64 = 250_000.0;
 
 /// How long it is waited for members to tell what they sent, and when one counts as gone.
-const HOLD: f64 = 1_000_000.0;
+const HOLD: f64 = 1_500_000.0;
 const GONE: f64 = 25_000_000.0;
 
 /// The numbers of a call, one after the other.
@@ -140,7 +153,7 @@ impl Model {
                 slot = room.map_or(slot, |room| room.slot);
                 rooms.push(room);
             }
-            let ahead = if slots.is_empty() { AHEAD } else { horizon };
+            let ahead = if slots.len() < 2 { AHEAD } else { horizon };
             if slot - now > ahead {
                 next = slot;
                 break;
@@ -168,7 +181,8 @@ impl Model {
         let (generation, epoch, seen, guard) = (ask.one(), ask.one(), ask.one(), ask.one());
         let (delta, most_guard, err) = (ask.one(), ask.one(), ask.one());
         let (frozen, frozen_tokens, closed) = (ask.one(), ask.one(), ask.one());
-        let (since, expected, beat, ttl) = (ask.one(), ask.one(), ask.one(), ask.one());
+        let (since, written, tells) = (ask.one(), ask.one(), ask.one());
+        let (expected, beat, ttl) = (ask.one(), ask.one(), ask.one());
         let (limits, corrections) = (ask.count(), ask.count());
         let shapes = ask.shapes(limits, NUMBERS);
         let corrections: Vec<_> = (0..corrections)
@@ -204,13 +218,16 @@ impl Model {
             state.begin(now, expected);
         }
 
-        let mut theirs = false;
+        let mut status = FINE;
         if epoch > state.epoch || fresh {
             state.take_over(now, &shapes);
             (state.epoch, state.ttl) = (epoch, ttl);
             state.quota.clone_from(&call.quota);
-        } else {
-            theirs = epoch < state.epoch;
+        } else if epoch < state.epoch {
+            status = OTHER;
+        }
+        if status == FINE && generation != state.generation && tells == 0.0 {
+            status = STALE;
         }
         state.guard = (state.guard + delta).min(most_guard).max(0.0);
         state.err = state.err.max(err);
@@ -218,7 +235,7 @@ impl Model {
         state.frozen_tokens = state.frozen_tokens.max(frozen_tokens);
         state.closed = state.closed.max(closed);
 
-        if !theirs {
+        if status == FINE {
             let more = state.guard + state.err;
             for (log, shape) in state.logs.iter_mut().zip(&shapes) {
                 log.shape = *shape;
@@ -229,30 +246,39 @@ impl Model {
                 }
             }
             let known = state.seen.get(&call.member).copied();
-            let told = known.map_or(0.0, |(told, _)| told);
-            let since = if told != state.generation {
-                0.0
+            let Seen {
+                told,
+                mut until_then,
+                mut quiet,
+                ..
+            } = known.unwrap_or_default();
+            let mut from = now;
+            if told != state.generation {
+                (from, until_then) = (0.0, 0.0);
             } else if generation == state.generation && since > 0.0 {
-                since
-            } else {
-                now
-            };
+                from = since.max(until_then);
+            }
             for (index, seeds) in seeds.into_iter().enumerate() {
                 let new: Vec<_> = seeds
                     .into_iter()
-                    .filter(|(at, _)| *at > since && since < now)
+                    .filter(|(at, _)| *at > from && from < now)
                     .map(|(at, cost)| (at.min(now), cost))
                     .collect();
                 if !new.is_empty() {
-                    state.merge(index, new, false);
+                    state.merge(now, index, new, false);
                 }
             }
-            state
-                .seen
-                .insert(call.member.clone(), (state.generation, now));
-            if told != state.generation {
+            if tells == 2.0 && quiet != state.generation {
                 state.seeded += 1.0;
+                quiet = state.generation;
             }
+            let seen = Seen {
+                told: state.generation,
+                at: now,
+                until_then: until_then.max(written.min(now)),
+                quiet,
+            };
+            state.seen.insert(call.member.clone(), seen);
             if beat != 0.0 || known.is_none() {
                 state.members = state.members();
             }
@@ -264,7 +290,7 @@ impl Model {
                     let most = state.logs.get(index).map_or(0.0, |log| log.shape.most);
                     let part = (most * (state.expected - state.seeded) / state.expected).floor();
                     if part > 0.0 {
-                        state.merge(index, vec![(state.generation, part)], true);
+                        state.merge(now, index, vec![(state.generation, part)], true);
                     }
                 }
                 state.hold = 0.0;
@@ -273,11 +299,12 @@ impl Model {
         state.now = now;
         state.calls += 1.0;
         let next = if state.hold > 0.0 { state.hold } else { now };
-        if theirs {
-            state.answer(OTHER, now, next, &state.quota)
+        let theirs = if status == OTHER {
+            state.quota.as_slice()
         } else {
-            state.answer(FINE, now, next, &[])
-        }
+            &[]
+        };
+        state.answer(status, now, next, theirs)
     }
 }
 
@@ -303,7 +330,8 @@ impl State {
                 |log: &&Log| log.shape.unit == shape.unit && log.shape.window == shape.window;
             let kept = old.iter().find(same);
             let entries = kept.map(Log::entries).unwrap_or_default();
-            let mut log = Log::new(*shape, entries, self.guard + self.err);
+            let more = self.guard + self.err;
+            let mut log = Log::new(*shape, entries, more);
             log.full = kept.map_or(now, |kept| kept.full);
             self.last = self.last.max(log.last());
             self.logs.push(log);
@@ -311,7 +339,7 @@ impl State {
     }
 
     /// Puts what was sent among what was granted; of two at the same time the `first` is the new one.
-    fn merge(&mut self, index: usize, new: Vec<(f64, f64)>, first: bool) {
+    fn merge(&mut self, now: f64, index: usize, new: Vec<(f64, f64)>, first: bool) {
         let more = self.guard + self.err;
         let Some(log) = self.logs.get_mut(index) else {
             return;
@@ -320,12 +348,14 @@ impl State {
         all.extend(if first { log.entries() } else { new });
         all.sort_by(|one, other| one.0.total_cmp(&other.0)); // stable
         *log = Log::new(log.shape, all, more);
+        // However much it is, the log holds it back no longer than a window.
+        log.full = log.full.min(now + log.shape.window + more);
         self.last = self.last.max(log.last());
     }
 
     fn members(&mut self) -> f64 {
         let since = self.now - GONE;
-        self.seen.retain(|_, (_, seen)| *seen >= since);
+        self.seen.retain(|_, seen| seen.at >= since);
         super::number::count(self.seen.len() as u64)
     }
 

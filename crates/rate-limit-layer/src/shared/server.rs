@@ -7,6 +7,7 @@ use redis::{Client, Cmd, RedisResult, Value};
 use tokio::time::timeout;
 
 use super::error::{ConnectError, Kind};
+use super::failure::Failure;
 use super::script::{Scripts, VERSION};
 use super::wire::{Call, Script};
 
@@ -14,6 +15,9 @@ use super::wire::{Call, Script};
 pub(super) struct Server {
     connection: Connection,
     scripts: Scripts,
+
+    /// How long each command may take.
+    time_limit: Duration,
 }
 
 #[derive(Clone)]
@@ -28,15 +32,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 impl Server {
     pub(super) async fn connect(url: &str, time_limit: Duration) -> Result<Self, ConnectError> {
         let client = Client::open(url).map_err(ConnectError::of)?;
-        // Calls have a time limit of their own; what is late may still be told to the connection.
+        // Commands have a time limit of their own.
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(1)
             .set_max_delay(Duration::from_millis(100))
             .set_connection_timeout(Some(time_limit.max(Duration::from_millis(500))))
-            .set_response_timeout(Some(time_limit));
+            .set_response_timeout(Some(2 * time_limit));
         let connecting = ConnectionManager::new_with_config(client, config);
         let connection = within(connecting).await?;
-        Self::checked(Connection::One(connection)).await
+        Self::checked(Connection::One(connection), time_limit).await
     }
 
     pub(super) async fn connect_cluster(
@@ -45,19 +49,20 @@ impl Server {
     ) -> Result<Self, ConnectError> {
         let client = ClusterClient::builder(urls)
             .connection_timeout(time_limit.max(Duration::from_millis(500)))
-            .response_timeout(time_limit)
+            .response_timeout(2 * time_limit)
             .retries(1)
             .build()
             .map_err(ConnectError::of)?;
         let connection = within(client.get_async_connection()).await?;
-        Self::checked(Connection::Cluster(connection)).await
+        Self::checked(Connection::Cluster(connection), time_limit).await
     }
 
     /// Refuses a server that will not do, before anything depends on it.
-    async fn checked(connection: Connection) -> Result<Self, ConnectError> {
+    async fn checked(connection: Connection, time_limit: Duration) -> Result<Self, ConnectError> {
         let server = Self {
             connection,
             scripts: Scripts::default(),
+            time_limit,
         };
         let info = server.info("server").await?;
         let version = field(&info, "redis_version:").unwrap_or_default();
@@ -91,8 +96,8 @@ impl Server {
         redis::from_redis_value(text).map_err(|error| ConnectError::of(error.into()))
     }
 
-    /// Calls a script on the state of one partition. `None` if it fails, for whatever reason.
-    pub(super) async fn call(&self, key: &str, call: &Call) -> Option<Vec<u8>> {
+    /// Calls a script on the state of one partition.
+    pub(super) async fn call(&self, key: &str, call: &Call) -> Result<Vec<u8>, Failure> {
         let script = self.scripts.get(call.script);
         let (state, log) = (
             format!("{key}:{VERSION}:state"),
@@ -114,17 +119,22 @@ impl Server {
             };
             command
         };
-        let answer = match self.send(&with("EVALSHA", &script.sha)).await {
-            Err(error) if error.code() == Some("NOSCRIPT") => {
+        let answer = match self.in_time(&with("EVALSHA", &script.sha)).await {
+            Err(Failure::Server(error)) if error.code() == Some("NOSCRIPT") => {
                 // The server has the script from then on, whatever node of a cluster it is.
-                self.send(&with("EVAL", &script.body)).await
+                self.in_time(&with("EVAL", &script.body)).await?
             }
-            answer => answer,
+            answer => answer?,
         };
         match answer {
-            Ok(Value::BulkString(bytes)) => Some(bytes),
-            _ => None,
+            Value::BulkString(bytes) => Ok(bytes),
+            _ => Err(Failure::Garbled),
         }
+    }
+
+    async fn in_time(&self, command: &Cmd) -> Result<Value, Failure> {
+        let answer = timeout(self.time_limit, self.send(command)).await;
+        answer.map_err(|_| Failure::Late)?.map_err(Failure::Server)
     }
 
     async fn send(&self, command: &Cmd) -> RedisResult<Value> {

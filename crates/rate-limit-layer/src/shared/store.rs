@@ -4,14 +4,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::builder::SharedStoreBuilder;
 use super::driver::StoreDriver;
 use super::error::ConnectError;
+use super::failure::Failure;
 use super::local::LocalStore;
 use super::outage::Outage;
 use super::server::Server;
-use super::wire::Call;
+use super::wire::{Call, Reply};
 use crate::partition::Partition;
 
 /// A store that instances share: a cheap handle, the same for all its clones.
@@ -179,12 +181,15 @@ impl Inner {
         all.filter_map(Weak::upgrade).collect()
     }
 
-    pub(super) async fn call(&self, partition: &Partition, call: &Call) -> Option<Vec<u8>> {
+    pub(super) async fn call(&self, partition: &Partition, call: &Call) -> Result<Reply, Failure> {
         let key = partition.store_key(&self.prefix);
-        match &self.backend {
-            Backend::Server(server) => server.call(&key, call).await,
-            Backend::Local(local) => local.call(&key, call).await,
-        }
+        let answer = match &self.backend {
+            Backend::Server(server) => server.call(&key, call).await?,
+            Backend::Local(local) => timeout(self.time_limit, local.call(&key, call))
+                .await
+                .map_err(|_| Failure::Late)?,
+        };
+        Reply::read(&answer).ok_or(Failure::Garbled)
     }
 
     /// The name of a member.
@@ -200,8 +205,9 @@ impl Inner {
         self.down.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_down(&self, down: bool) {
-        self.down.store(down, Ordering::Relaxed);
+    /// The store answered, or did not. Returns whether that is news.
+    pub(super) fn set_down(&self, down: bool) -> bool {
+        self.down.swap(down, Ordering::Relaxed) != down
     }
 
     pub(super) fn has_ended(&self) -> bool {

@@ -7,7 +7,9 @@ use test_support::redis::Server;
 use super::model::Model;
 use super::script::body;
 use super::shape::{self, Shape, shapes};
-use super::wire::{self, Call, Correction, Known, Learned, News, Reply, Script, Status, Wanted};
+use super::wire::{
+    self, Call, Correction, Known, Learned, News, Reply, Script, Status, Tells, Wanted,
+};
 use crate::{Quota, Unit};
 
 #[derive(Clone, Debug)]
@@ -30,6 +32,7 @@ enum Step {
         settle: Vec<(usize, u64)>,
         seeds: Vec<u64>,
         beat: bool,
+        tells: usize,
     },
     SetQuota(usize, usize),
 
@@ -54,13 +57,14 @@ fn steps(quotas: bool) -> impl Strategy<Value = Vec<Step>> {
         prop::collection::vec((0..40_usize, 0..400_u64), 0..6),
         prop::collection::vec(0..20_000_000_u64, 0..12),
         any::<bool>(),
+        0..3_usize,
     );
     let rare = u32::from(quotas);
     let step = prop_oneof![
         6 => (0..600_000_u64).prop_map(Step::Pass),
         1 => (0..12_000_000_u64).prop_map(Step::Pass),
         10 => reserve.prop_map(|(who, costs, delta, err, scale)| Step::Reserve { who, costs, delta, err, scale }),
-        5 => sync.prop_map(|(who, out, freeze, settle, seeds, beat)| Step::Sync { who, out, freeze, settle, seeds, beat }),
+        5 => sync.prop_map(|(who, out, freeze, settle, seeds, beat, tells)| Step::Sync { who, out, freeze, settle, seeds, beat, tells }),
         rare => (0..5_000_000_u64).prop_map(Step::Back),
         rare => (who(), 0..4_usize).prop_map(|(who, which)| Step::SetQuota(who, which)),
         rare => who().prop_map(Step::Ahead),
@@ -182,7 +186,8 @@ impl<'a> World<'a> {
                 settle,
                 seeds,
                 beat,
-            } => self.sync(who, out, freeze, &settle, &seeds, beat),
+                tells,
+            } => self.sync(who, out, freeze, &settle, &seeds, (beat, tells)),
             Step::SetQuota(who, which) => {
                 let member = &mut self.members[who];
                 member.quota = which;
@@ -252,7 +257,7 @@ impl<'a> World<'a> {
         freeze: Option<(usize, u64)>,
         settle: &[(usize, u64)],
         seeds: &[u64],
-        beat: bool,
+        (beat, tells): (bool, usize),
     ) {
         let shapes = self.shapes(who, 1.0);
         let counted = self.counted.is_some();
@@ -313,6 +318,8 @@ impl<'a> World<'a> {
                 .map(|_| at.iter().map(|at| (*at, 1.0)).collect())
                 .collect();
         }
+        news.tells = [Tells::Nothing, Tells::SoFar, Tells::All][if counted { 2 } else { tells }];
+        news.written = self.now - f64::from(u8::from(beat)) * 300_000.0;
         let member = &self.members[who];
         let learned = Learned {
             delta: 0.0,
@@ -333,7 +340,7 @@ impl<'a> World<'a> {
             member.version = shape::version(reply.epoch);
             member.known.epoch = reply.epoch;
             member.granted.clear();
-        } else {
+        } else if reply.status == Status::Fine {
             member.known.generation = reply.generation;
             member.known.calls = reply.calls;
         }

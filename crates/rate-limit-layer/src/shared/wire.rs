@@ -59,6 +59,10 @@ pub(super) struct News {
 
     /// Since when this instance sent without being granted it; 0 for not at all.
     pub(super) since: f64,
+
+    /// When this is written.
+    pub(super) written: f64,
+    pub(super) tells: Tells,
     pub(super) expected: f64,
     pub(super) beat: bool,
 
@@ -68,6 +72,19 @@ pub(super) struct News {
 
     /// By limit, what was sent when.
     pub(super) seeds: Vec<Vec<(f64, f64)>>,
+}
+
+/// Whether all is told that was sent within the windows.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Tells {
+    #[default]
+    Nothing,
+
+    /// It is, but more is sent meanwhile.
+    SoFar,
+
+    /// It is, and nothing is sent that is not granted.
+    All,
 }
 
 /// A slot that is settled, or given back: what to take off where it was granted, and to add now.
@@ -154,6 +171,8 @@ pub(super) fn sync(known: Known, learned: Learned, shapes: &[Shape], news: &News
         news.frozen[1],
         news.closed,
         news.since,
+        news.written,
+        f64::from(news.tells as u8),
         news.expected,
         f64::from(u8::from(news.beat)),
         news.ttl,

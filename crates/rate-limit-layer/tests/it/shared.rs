@@ -303,7 +303,7 @@ async fn a_dead_store_costs_one_time_limit_and_not_one_for_each_request() {
     let service = &fleet.instances[0].service;
     service.clone().oneshot(request()).await.unwrap();
     fleet.local.set_reachable(false);
-    pass(1_000).await;
+    pass(1_600).await;
     let asked = Instant::now();
     for _ in 0..5 {
         service.clone().oneshot(request()).await.unwrap();
@@ -368,6 +368,22 @@ async fn a_quota_set_on_one_reaches_all() {
     let sent = fleet.sent(31, 40, None);
     assert!(sent >= 440, "{sent} of 445");
     fleet.check(&QUOTA);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_set_where_nothing_is_sent_reaches_those_who_send() {
+    let mut fleet = Fleet::new(3);
+    let less = QUOTA.limit(Unit::Requests, 10, Duration::from_secs(2));
+    let least = QUOTA.limit(Unit::Requests, 4, Duration::from_secs(2));
+    fleet.load(0, 60, 40);
+    fleet.load(1, 60, 40);
+    pass(3_000).await;
+    fleet.instances[1].limiter.set_quota(MODEL, less);
+    pass(12_000).await;
+    fleet.instances[2].limiter.set_quota(MODEL, least);
+    pass(15_000).await;
+    let sent = fleet.sent(18, 30, None);
+    assert!((21..=24).contains(&sent), "{sent} of 24");
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,7 +49,7 @@ if kept@ >= 0 then
   at = at + 128
 end
 >>
--- More than one slot only as far ahead as leaves all members as much, or the next call needs to come.
+-- More than two slots only as far ahead as leaves all members as much, or the next call needs to come.
 local horizon = HORIZON / members
 if horizon < 20000 + 4 * my_err then horizon = 20000 + 4 * my_err end
 local limit, next, slots = AHEAD, now, {}
@@ -115,7 +115,8 @@ for q = 1, requests do
     sent@ = slot
   end
 >>
-  last, next, granted, limit = slot, slot, granted + 1, horizon
+  last, next, granted = slot, slot, granted + 1
+  if q > 1 then limit = horizon end
   slots[q] = slot
 end
 if expire - now < ttl * 750 then

@@ -2,14 +2,15 @@
 -- What it is for comes rarely or in batches, so this one is written to be read.
 --
 -- in:  generation, epoch, calls seen, guard, guard delta, most guard, clock error, frozen, frozen tokens, closed,
---      out since, expected members, beat, time to live, limits, corrections,
+--      out since, when this was written, whether it tells what was sent (1, and 2 if nothing more is sent),
+--      expected members, beat, time to live, limits, corrections,
 --      for each limit: most, burst, window, grain, blocks, where its log begins, unit,
 --      for each correction: when it was granted, what to take off by limit, what to add by limit,
 --      for each limit: entries to seed, and when and what each was
 --      the member's name; the quota as the others are to read it
 -- out: status, now, guard, calls, granted, next, what the state begins with; then the quota, if theirs is newer
 local OK, STALE, HELD, OTHER = 0, 1, 2, 3
-local HOLD, GONE = 1000000, 25000000
+local HOLD, GONE = 1500000, 25000000
 local state, log, fleet = KEYS[1], KEYS[2], KEYS[3]
 local call, pack, take = redis.call, struct.pack, struct.unpack
 local RARE = { 'gen', 'hold', 'epoch', 'frozen', 'frozen_tokens', 'closed', 'members', 'ttl', 'expected', 'seeded', 'out' }
@@ -29,7 +30,7 @@ local function fields(names, values, into)
   return into
 end
 local ask = fields({ 'gen', 'epoch', 'calls', 'guard', 'delta', 'most_guard', 'err', 'frozen', 'frozen_tokens', 'closed',
-  'since', 'expected', 'beat', 'ttl', 'limits', 'corrections' }, read(16), {})
+  'since', 'written', 'tells', 'expected', 'beat', 'ttl', 'limits', 'corrections' }, read(18), {})
 local SHAPE = { 'most', 'burst', 'window', 'grain', 'blocks', 'off', 'unit' }
 local shapes = {}
 for i = 1, ask.limits do shapes[i] = fields(SHAPE, read(7), {}) end
@@ -133,6 +134,8 @@ local function rebuilt(shape, list)
   local full = #list - #list % 8
   if full > 0 then call('SETRANGE', log, shape.off, table.concat(text, '', 1, full)) end
   l.top = table.concat(text, '', full + 1, #list)
+  -- However much it is, the log holds it back no longer than a window.
+  l.full = math.min(l.full, now + span(shape))
   return l
 end
 local function merged(one, other)
@@ -195,6 +198,7 @@ if ask.epoch > s.epoch or fresh then
 elseif ask.epoch < s.epoch then
   status = OTHER
 end
+if status == OK and ask.gen ~= s.gen and ask.tells == 0 then status = STALE end
 
 s.guard = math.max(0, math.min(s.guard + ask.delta, ask.most_guard))
 s.err = math.max(s.err, ask.err)
@@ -283,10 +287,20 @@ if status == OK then
     end
   end
 
-  -- What a member sent, once in a generation, or while it was out.
+  -- What a member sent, once in a generation, or while it was out. A call may come twice, or late, after one that
+  -- was written later: what was written once is not told again.
   local known = call('HGET', fleet, name)
-  local told = known and take('<d', known) or 0
-  local since = told ~= s.gen and 0 or ask.gen == s.gen and ask.since > 0 and ask.since or now
+  local told, until_then, quiet = 0, 0, 0
+  if known then
+    local _
+    told, _, until_then, quiet = take('<dddd', known)
+  end
+  local since = now
+  if told ~= s.gen then
+    since, until_then = 0, 0
+  elseif ask.gen == s.gen and ask.since > 0 then
+    since = math.max(ask.since, until_then)
+  end
   for i, l in ipairs(limits) do
     local new = {}
     for _, seed in ipairs(seeds[i]) do
@@ -294,8 +308,9 @@ if status == OK then
     end
     if #new > 0 then limits[i] = rebuilt(l.shape, merged(entries(l), new)) end
   end
-  call('HSET', fleet, name, pack('<dd', s.gen, now))
-  if told ~= s.gen then s.seeded = s.seeded + 1 end
+  call('HSET', fleet, name, pack('<dddd', s.gen, now, math.max(until_then, math.min(ask.written, now)),
+    ask.tells == 2 and s.gen or quiet))
+  if ask.tells == 2 and quiet ~= s.gen then s.seeded = s.seeded + 1 end
   if ask.beat ~= 0 or not known then
     s.members = members()
     s.expire = 0
