@@ -1,3 +1,4 @@
+mod costs;
 #[cfg(feature = "redis")]
 mod fleet;
 mod heard;
@@ -8,13 +9,11 @@ use std::sync::Arc;
 use self::learned::Learned;
 use crate::bound::Bound;
 use crate::control::Control;
-use crate::estimate::Measure;
 use crate::plan::Plan;
 #[cfg(feature = "redis")]
 use crate::shared::Member;
-use crate::usage::Usage;
 use crate::window::Window;
-use crate::{Charging, Cost, Limit, Unit, num};
+use crate::{Charging, Cost};
 
 /// The arithmetic of one partition: every window of its quota, reserved together or none, and what
 /// is learned about it. Knows no clock, no waiters and no lock.
@@ -102,55 +101,6 @@ impl Core {
         self.plan.meters() || self.learned.as_deref().is_some_and(bounded)
     }
 
-    /// What a request is taken to cost.
-    pub(crate) fn cost(&self, measure: &Measure) -> Cost {
-        if self.counts(true) {
-            let cost = self
-                .plan
-                .calibration
-                .cost(measure, self.plan.quota.charged());
-            Cost {
-                output: self.plan.quota.weigh_output(cost.output),
-                ..cost
-            }
-        } else {
-            Cost::REQUEST
-        }
-    }
-
-    /// What a request cost whose answer reported `usage`; what that leaves out was as estimated.
-    pub(crate) fn actual(
-        &self,
-        reservation: &Reservation,
-        measure: &Measure,
-        usage: &Usage,
-    ) -> Cost {
-        self.plan.calibration.learn(measure, usage);
-        let quota = &self.plan.quota;
-        Cost {
-            input: usage.input.map_or(reservation.cost.input, |input| {
-                quota.weigh_input(input, usage.cached.unwrap_or_default())
-            }),
-            output: usage
-                .output
-                .map_or(reservation.cost.output, |output| quota.weigh_output(output)),
-            ..reservation.cost
-        }
-    }
-
-    /// Whether `cost` is larger than every window of a unit, so that no wait makes it fit.
-    pub(crate) fn never_fits(&self, cost: &Cost) -> Option<Unit> {
-        let limits = self.plan.limits();
-        let over = |unit: Unit| {
-            let mut of_unit = limits
-                .iter()
-                .filter(|limit| limit.unit() == unit)
-                .peekable();
-            of_unit.peek().is_some() && of_unit.all(|limit| limit.most() < cost.of(unit))
-        };
-        limits.iter().map(Limit::unit).find(|unit| over(*unit))
-    }
-
     /// The earliest time from `now` at which every window has room, or `None` while that depends
     /// on answers in flight.
     #[inline]
@@ -196,13 +146,6 @@ impl Core {
             window.forecast(first, ahead.of(bound.unit), cost.of(bound.unit), bound)
         });
         last.max().max(Some(first))
-    }
-
-    /// The largest part that `cost` is of any limit's rate: what it uses up of the quota.
-    pub(crate) fn share(&self, cost: &Cost) -> f64 {
-        let bounds = bounds(&self.plan, self.learned.as_deref()).iter();
-        let times = bounds.map(|bound| bound.time(cost.of(bound.unit)));
-        num::ratio(times.max().unwrap_or(0), SECOND)
     }
 
     /// Takes `cost` of every window at `now`, whether there is room or not.
@@ -343,13 +286,6 @@ impl Core {
 
     fn learned(&mut self) -> &mut Learned {
         self.learned.get_or_insert_default()
-    }
-
-    fn counts(&self, tokens: bool) -> bool {
-        self.plan
-            .limits()
-            .iter()
-            .any(|limit| limit.unit().is_tokens() == tokens)
     }
 
     /// The later of `now` and the last time there was: a thread may have read its clock before another
