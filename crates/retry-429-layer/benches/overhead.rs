@@ -1,4 +1,4 @@
-//! What the layer costs a request that nothing throttles, next to the one copy it keeps of it.
+//! What the layer costs a request that nothing throttles, next to a clone of it and to the copy it keeps.
 
 #![allow(missing_docs, reason = "what the macros of criterion make has none")]
 
@@ -13,6 +13,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use retry_429_layer::Retry429Layer;
+use throttle_signal::KeptRequest;
 use tower::{Layer, Service};
 
 type Body = Full<Bytes>;
@@ -79,6 +80,18 @@ fn overhead(c: &mut Criterion) {
             request,
             |request| {
                 let kept = black_box(request.clone());
+                call(&mut service, request);
+                drop(kept);
+            },
+            BatchSize::SmallInput,
+        );
+    });
+    group.bench_function("the copy that is kept", |b| {
+        let mut service = Upstream;
+        b.iter_batched(
+            request,
+            |request| {
+                let kept = black_box(KeptRequest::of(&request));
                 call(&mut service, request);
                 drop(kept);
             },
