@@ -36,7 +36,7 @@ pub(crate) enum Route {
 
 /// The body of an answer below a chain, and that of one at its top.
 type Below = PeekBody<PeekBody<ResponseBody<Incoming>>>;
-pub(crate) type AnswerBody = PeekBody<Below>;
+pub(crate) type AnswerBody = fallback_layer::ResponseBody<Below>;
 
 impl Routes {
     pub(crate) fn new(setup: Arc<Setup>, metrics: &Arc<Metrics>, upstream: &Upstream) -> Self {
@@ -92,7 +92,10 @@ impl Future for Answering {
         match self.project() {
             AnsweringProj::Direct { sent } => {
                 let answer = ready!(sent.poll(cx));
-                Poll::Ready(answer.map(|response| response.map(PeekBody::new)))
+                Poll::Ready(
+                    answer
+                        .map(|response| response.map(|body| AnswerBody::new(PeekBody::new(body)))),
+                )
             }
             AnsweringProj::Chain { sent } => sent.poll(cx),
         }

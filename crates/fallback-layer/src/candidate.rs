@@ -39,6 +39,7 @@ pub struct Candidate {
     pub(crate) query: Vec<(Box<str>, Box<str>)>,
     pub(crate) patience: Duration,
     pub(crate) first_byte: Option<Duration>,
+    pub(crate) stall: Option<Duration>,
     pub(crate) window: Option<u64>,
     pub(crate) share: u32,
     pub(crate) when: Option<Arc<Condition>>,
@@ -82,6 +83,7 @@ impl Candidate {
             query: Vec::new(),
             patience: Self::PATIENCE,
             first_byte: None,
+            stall: None,
             window: None,
             share: 0,
             when: None,
@@ -153,10 +155,25 @@ impl Candidate {
     /// Sets how long to wait for the head of a response, and for the first event of a stream, before
     /// the next candidate is tried. Without it, the default, as long as it takes.
     ///
+    /// Comments that keep a connection alive, and events that only announce an answer, are no first
+    /// event: a stream that stalls behind them is left, too.
+    ///
     /// An answer that is not streamed has its head when all of it is generated: mind long ones. The
     /// last candidate is waited for.
     pub fn first_byte(mut self, within: Duration) -> Self {
         self.first_byte = Some(within);
+        self
+    }
+
+    /// Sets for how long a stream may be silent after it has begun, before it is given up. Without it,
+    /// the default, for ever.
+    ///
+    /// No other candidate can go on where it stopped, so it ends with an event `error`, in the words of
+    /// OpenAI's errors (code `stream_stalled`), and without the end that clients wait for: they fail
+    /// rather than hang. Anything that comes, comments too, is a sign of life. It holds for all
+    /// candidates, the last as well, and for streams of events only.
+    pub fn stall(mut self, within: Duration) -> Self {
+        self.stall = Some(within);
         self
     }
 

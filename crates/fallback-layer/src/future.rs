@@ -15,9 +15,9 @@ use throttle_signal::{Read, Reading};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tower_service::Service;
 
-use crate::OnError;
 use crate::judge::Why;
 use crate::run::{Current, Run, Step};
+use crate::{OnError, ResponseBody};
 
 /// How much of a refusal's body is read to learn why.
 const LOOK: usize = 64 * 1024;
@@ -104,7 +104,7 @@ where
     R: Body<Data = Bytes>,
     T: OnError<S::Error>,
 {
-    type Output = Result<Response<PeekBody<R>>, S::Error>;
+    type Output = Result<Response<ResponseBody<R>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -208,7 +208,7 @@ where
                 continue;
             };
             this.state.set(State::Done);
-            return Poll::Ready(answer);
+            return Poll::Ready(answer.map(|response| run.hand_up(current, response)));
         }
     }
 }

@@ -101,8 +101,9 @@
 //!   [`ReplayLayer`](replay_body::ReplayLayer).
 //! * A request no candidate can be applied to goes down once, as it came.
 //! * While other candidates are tried, the first refusal is kept, up to 64 KiB of its body read.
-//! * A stream that stalls after its first event is not cut here: nothing could take its place. A body
-//!   timeout above or below this layer ends it.
+//! * A stream that stalls after its first event cannot go to the next candidate: part of its answer has
+//!   been given. It is waited for, unless the candidate has a [`stall`](Candidate::stall); then it ends
+//!   with an event that says so. Before its first event, [`first_byte`](Candidate::first_byte) bounds it.
 //! * What an upstream began before a timeout or a server error it may finish, and charge for.
 //! * Extensions match by type: use the same release of all crates of this family.
 //!
@@ -112,6 +113,7 @@
 //!
 //! [tower]: https://github.com/tower-rs/tower
 
+mod body;
 mod candidate;
 mod chain;
 mod error;
@@ -127,6 +129,7 @@ mod service;
 mod splice;
 mod triggers;
 
+pub use self::body::ResponseBody;
 pub use self::candidate::Candidate;
 pub use self::error::{EmptyChain, NotJson};
 pub use self::future::ResponseFuture;

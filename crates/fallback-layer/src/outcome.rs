@@ -10,6 +10,8 @@ use replay_body::{PeekBody, Replay};
 use throttle_signal::{Classified, Kind, Origin, Scope, Throttle, Trail, Wait};
 use tokio::time::Instant;
 
+use crate::ResponseBody;
+use crate::body::is_stream;
 use crate::candidate::YEAR;
 use crate::chain::Chain;
 use crate::judge::{Verdict, Why};
@@ -143,6 +145,21 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
                 .memory
                 .out(index, model, throttle.wait(), Some(throttle.clone()), now);
         }
+    }
+
+    /// The response as the caller gets it.
+    pub(crate) fn hand_up(
+        &self,
+        current: Current,
+        response: Response<PeekBody<R>>,
+    ) -> Response<ResponseBody<R>> {
+        let candidate = self.chain.candidates.get(current.index);
+        let (parts, body) = response.into_parts();
+        let body = match candidate.and_then(|candidate| candidate.stall) {
+            Some(most) if is_stream(&parts) => ResponseBody::impatient(body, most),
+            _ => ResponseBody::new(body),
+        };
+        Response::from_parts(parts, body)
     }
 
     /// Completes an answer of a candidate.

@@ -5,14 +5,14 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use replay_body::{PeekBody, Replay};
+use replay_body::Replay;
 use throttle_signal::RequestFacts;
 use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::chain::Chain;
 use crate::run::Run;
-use crate::{Candidate, FallbackLayer, NoError, OnError, ResponseFuture};
+use crate::{Candidate, FallbackLayer, NoError, OnError, ResponseBody, ResponseFuture};
 
 /// Middleware that sends a request to the next candidate of a chain when one has no room.
 ///
@@ -80,7 +80,7 @@ where
     R: Body<Data = Bytes>,
     T: OnError<S::Error> + Clone,
 {
-    type Response = Response<PeekBody<R>>;
+    type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
     type Future = ResponseFuture<S, B, R, T>;
 

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use fallback_layer::{Candidate, Fallback, FallbackLayer};
+use fallback_layer::{Candidate, Fallback, FallbackLayer, ResponseBody};
 use http::Response;
-use replay_body::PeekBody;
 use test_support::{Seen, Upstream, ok};
 use throttle_signal::{Classified, Kind, Throttle, Trail, Wait};
 use tower::ServiceExt;
@@ -34,7 +33,7 @@ pub(crate) fn upstream(refusals: &'static [(&'static str, Refusal)]) -> Upstream
     })
 }
 
-pub(crate) type Answered = Response<PeekBody<Body>>;
+pub(crate) type Answered = Response<ResponseBody<Body>>;
 
 pub(crate) async fn send(service: &Fallback<Upstream>) -> Answered {
     service.clone().oneshot(request()).await.unwrap()

@@ -114,6 +114,77 @@ async fn a_stream_that_is_slow_but_alive_is_not_cut() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stall_behind_comments_and_announcements_goes_on() {
+    let role = r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#;
+    let begun = Steps::new()
+        .data("event: ping\ndata: {\"type\": \"ping\"}\n\n")
+        .wait(SECOND)
+        .data(event(role))
+        .wait(SECOND)
+        .data(": keep-alive\n\n");
+    let layer = FallbackLayer::new([
+        Candidate::model("max").first_byte(3 * SECOND),
+        Candidate::model("plus"),
+    ]);
+    let upstream = Upstream::new([
+        stream(begun.never()),
+        stream(Steps::new().data(event(DELTA))),
+    ]);
+    let start = Instant::now();
+    let response = layer.layer(upstream).oneshot(request()).await.unwrap();
+    assert_eq!(response.headers()["x-fallback-candidate"], "plus");
+    assert_eq!(start.elapsed(), 3 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stall_after_the_first_event_ends_the_stream_with_an_error_if_asked_to() {
+    let layer = FallbackLayer::new([Candidate::model("max").stall(30 * SECOND)]);
+    let body = Steps::new()
+        .data(event(DELTA))
+        .wait(29 * SECOND)
+        .data(": keep-alive\n\n")
+        .wait(29 * SECOND)
+        .data(event(DELTA))
+        .never();
+    let service = layer.layer(Upstream::new([stream(body)]));
+    let start = Instant::now();
+    let response = service.oneshot(request()).await.unwrap();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(start.elapsed(), 88 * SECOND);
+    let text = std::str::from_utf8(&body).unwrap();
+    let (before, last) = text.split_once("event: error\ndata: ").unwrap();
+    assert_eq!(before.matches("\"Hi\"").count(), 2);
+    let error: serde_json::Value = serde_json::from_str(last.trim()).unwrap();
+    assert_eq!(error["error"]["code"], "stream_stalled");
+    assert!(error["error"]["message"].as_str().unwrap().contains("30s"));
+    assert!(!text.contains("[DONE]"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_is_no_stall_and_what_is_no_stream_is_not_cut() {
+    let layer = FallbackLayer::new([Candidate::model("max").stall(SECOND)]);
+    let events = Steps::new()
+        .data(event(DELTA))
+        .wait(SECOND / 2)
+        .data(event("[DONE]"));
+    let answer = Response::new(Steps::new().data("an").wait(5 * SECOND).data("swer"));
+    let service = layer.layer(Upstream::new([stream(events), answer]));
+    let mut body = service
+        .clone()
+        .oneshot(request())
+        .await
+        .unwrap()
+        .into_body();
+    body.frame().await.unwrap().unwrap();
+    tokio::time::sleep(60 * SECOND).await; // busy with the first event
+    let rest = body.collect().await.unwrap().to_bytes();
+    assert_eq!(rest, event("[DONE]"));
+
+    let whole = service.oneshot(request()).await.unwrap().into_body();
+    assert_eq!(whole.collect().await.unwrap().to_bytes(), "answer");
+}
+
+#[tokio::test(start_paused = true)]
 async fn holding_can_be_switched_off() {
     let upstream = Upstream::new([stream(Steps::new().never())]);
     let service = layer()
