@@ -92,9 +92,7 @@ impl KeyPool {
             };
             if let Some(lease) = self.grip(member, index, members.len(), ask) {
                 let start_by = match (slot, best.other) {
-                    (Some(slot), Some(other))
-                        if ask.headroom.is_some() && self.shared.strategy.0.uses_slots() =>
-                    {
+                    (Some(slot), Some(other)) if ask.headroom.is_some() => {
                         Some(slot.max(other) + SLACK)
                     }
                     _ => None,
@@ -188,10 +186,8 @@ impl KeyPool {
             let (last_used, served) = (state.last_used, state.served.max(virtual_time));
             drop(state); // the forecast is foreign code
             let slot = match ask.headroom {
-                Some(headroom) if strategy.uses_slots() || asked || ask.before.is_some() => {
-                    headroom.earliest(&member.id, ask.facts, ask.now)
-                }
-                _ => Some(paced.unwrap_or(ask.now).max(ask.now)),
+                Some(headroom) => headroom.earliest(&member.id, ask.facts, ask.now),
+                None => Some(paced.unwrap_or(ask.now).max(ask.now)),
             };
             if asked {
                 outlook.add(slot.unwrap_or(ask.now), Kind::RequestRate);

@@ -6,7 +6,9 @@ use tokio::time::Instant;
 /// How the pool picks among the accounts that can take a request.
 ///
 /// Whatever is picked, accounts known to be out are passed over, and a key that was never answered
-/// serves one request at a time while another account can take the rest.
+/// serves one request at a time while another account can take the rest. With a
+/// [forecast](crate::KeyRotationLayer::headroom), an account that has no room now is passed over, too,
+/// while another one has; when none has, all strategies go to the earliest slot.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Strategy(pub(crate) Pick);
 
@@ -51,8 +53,8 @@ impl Strategy {
         Self(Pick::LeastRecentlyUsed)
     }
 
-    /// The first account in the order they were added that has room now, so that prompt caches stay
-    /// warm and the last accounts stay in reserve; when none has, the earliest slot.
+    /// The first account in the order they were added, so that prompt caches stay warm and the last
+    /// accounts stay in reserve.
     ///
     /// Without a forecast the first usable account always has room.
     #[must_use]
@@ -109,61 +111,40 @@ pub(crate) struct Rank {
 }
 
 impl Pick {
-    /// Whether the choice looks at slots at all.
-    pub(crate) const fn uses_slots(&self) -> bool {
-        matches!(
-            self,
-            Self::EarliestSlot | Self::FillFirst | Self::Sticky { .. }
-        )
-    }
-
     pub(crate) fn rank(&self, candidate: &Candidate<'_>, wish: &Wish) -> Rank {
-        let Wish { now, .. } = *wish;
-        let by_order = |order| Rank {
-            class: 0,
-            slot: now,
-            busy: candidate.busy,
-            order,
+        let now = wish.now;
+        let patience = match self {
+            Self::Sticky { spill_after } => *spill_after,
+            _ => Duration::ZERO,
         };
-        let by_slot = || match candidate.slot {
-            Some(slot) => Rank {
-                class: 1,
-                slot: slot.max(now),
-                busy: candidate.busy,
-                order: candidate.last_used,
-            },
-            None => Rank {
-                class: 2,
-                slot: now,
-                busy: candidate.busy,
-                order: candidate.last_used,
-            },
-        };
-        match self {
-            Self::EarliestSlot => by_slot(),
-            Self::LeastRecentlyUsed => by_order(candidate.last_used),
+        let has_room = candidate.slot.is_some_and(|slot| slot <= now + patience);
+        let order = match self {
+            _ if !has_room => None,
+            Self::EarliestSlot => None,
+            Self::LeastRecentlyUsed => Some(candidate.last_used),
             Self::RoundRobin => {
-                let distance =
-                    (candidate.index + candidate.of - wish.cursor % candidate.of) % candidate.of;
-                by_order(distance as u64)
+                let place = candidate.index + candidate.of - wish.cursor % candidate.of;
+                Some((place % candidate.of) as u64)
             }
-            Self::Weighted => by_order(candidate.served),
-            Self::FillFirst => match candidate.slot {
-                Some(slot) if slot <= now => by_order(candidate.index as u64),
-                _ => by_slot(),
+            Self::Weighted => Some(candidate.served),
+            Self::FillFirst => Some(candidate.index as u64),
+            Self::Sticky { .. } => wish
+                .conversation
+                .map(|conversation| distance(conversation, candidate.id, candidate.weight)),
+        };
+        let is_sticky = matches!(self, Self::Sticky { .. });
+        match (order, candidate.slot) {
+            (Some(order), _) => Rank {
+                class: 0,
+                slot: now,
+                busy: candidate.busy && !is_sticky,
+                order,
             },
-            Self::Sticky { spill_after } => match (wish.conversation, candidate.slot) {
-                (Some(conversation), Some(slot))
-                    if slot.saturating_duration_since(now) <= *spill_after =>
-                {
-                    Rank {
-                        class: 0,
-                        slot: now,
-                        busy: false,
-                        order: distance(conversation, candidate.id, candidate.weight),
-                    }
-                }
-                _ => by_slot(),
+            (None, slot) => Rank {
+                class: if slot.is_some() { 1 } else { 2 },
+                slot: slot.unwrap_or(now).max(now),
+                busy: candidate.busy,
+                order: candidate.last_used,
             },
         }
     }
@@ -245,6 +226,35 @@ mod tests {
         };
         assert!(rank(false, 0) < rank(true, 0));
         assert!(rank(true, 0) < rank(false, 1)); // but not behind a queue
+    }
+
+    #[test]
+    fn an_account_without_room_is_passed_over_while_another_has_some() {
+        let now = Instant::now();
+        for pick in [
+            Pick::RoundRobin,
+            Pick::Weighted,
+            Pick::LeastRecentlyUsed,
+            Pick::FillFirst,
+            Pick::Sticky {
+                spill_after: Duration::ZERO,
+            },
+        ] {
+            // The first is the one to pick by every other measure.
+            let rank = |index: usize, slot: u64| {
+                let candidate = Candidate {
+                    slot: Some(now + Duration::from_millis(slot)),
+                    last_used: index as u64,
+                    served: index as u64,
+                    ..account("a", index)
+                };
+                pick.rank(&candidate, &wish(now))
+            };
+            assert!(rank(0, 0) < rank(1, 0), "{pick:?}");
+            assert!(rank(1, 0) < rank(0, 1), "{pick:?}");
+            // Nobody has: the earliest slot.
+            assert!(rank(1, 1) < rank(0, 2), "{pick:?}");
+        }
     }
 
     #[test]
