@@ -213,6 +213,29 @@ async fn requests_queued_on_one_account_move_when_it_freezes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn when_all_cool_the_caller_waits_for_the_first_and_is_answered() {
+    // Refused at random in one of three, with no limiter: the pool cools them, and retry waits.
+    let (pool, studio) = accounts(&["a", "b"], &Limits::per_minute(60_000).per_second(1000));
+    let studio = studio.moody(3, 11);
+    let service = ServiceBuilder::new()
+        .layer(Retry429Layer::new())
+        .layer(KeyRotationLayer::new(pool))
+        .service(studio.upstream());
+    let start = Instant::now();
+    for _ in 0..40 {
+        let response = service.clone().oneshot(chat(MAX)).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+    let refused = studio.seen().iter().filter(|sent| sent.refused).count();
+    assert!(refused > 10, "{refused}");
+    assert!(
+        start.elapsed() > 21 * SECOND,
+        "somebody waited: {:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_part_of_a_secret_is_shown() {
     const SECRETS: [&str; 3] = [
         "sk-4f9a1c7e2b8d6f3a5c0e9b7d",

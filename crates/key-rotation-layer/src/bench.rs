@@ -282,6 +282,25 @@ mod tests {
     }
 
     #[test]
+    fn a_bench_of_all_kinds_ends() {
+        let start = Instant::now();
+        for length in [
+            Length::Exactly(SECOND * 3600),
+            Length::Usually(SECOND * 60),
+            Length::Guess,
+            Length::OpenEnded(SECOND * 900),
+        ] {
+            let mut bench = Bench::over(start);
+            bench.refuse(Kind::Credential, length, start, start, 1.0);
+            assert!(matches!(bench.gate(start), Gate::Shut(_)), "{length:?}");
+            let later = at(start, 4000.0);
+            assert!(bench.send(later), "{length:?}");
+            bench.pass(later);
+            assert_eq!(bench.gate(later), Gate::Open, "{length:?}");
+        }
+    }
+
+    #[test]
     fn a_late_answer_does_not_end_a_bench() {
         let start = Instant::now();
         let mut bench = benched(start, 10);

@@ -142,6 +142,8 @@ mod sentence;
 mod service;
 mod snapshot;
 mod sticky;
+#[cfg(test)]
+mod storm;
 mod strategy;
 mod tried;
 mod watch;

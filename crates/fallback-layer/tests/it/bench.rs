@@ -30,6 +30,16 @@ async fn a_candidate_known_to_be_out_is_not_asked_until_its_time_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_quota_used_up_for_hours_is_asked_once_and_the_next_candidate_answers() {
+    let service = layer().layer(upstream(&[("max", || refused(rate(4 * 3600)))]));
+    for _ in 0..240 {
+        assert_eq!(send(&service).await.status(), StatusCode::OK);
+        time::advance(SECOND * 59).await;
+    }
+    assert_eq!(models(service.get_ref()).matches("max").count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_probe_when_the_time_is_over() {
     let upstream = Upstream::answering(|seen: &Seen| {
         if model(seen) == "max" {

@@ -66,6 +66,20 @@ async fn nothing_is_repeated_after_the_first_event() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_error_within_a_stream_goes_through_and_the_stream_ends() {
+    for candidates in [1, 2] {
+        let chain = [Candidate::model("max"), Candidate::model("plus")];
+        let layer = FallbackLayer::try_new(chain.into_iter().take(candidates)).unwrap();
+        let body = Steps::new().data(event(DELTA)).data(event(ERROR));
+        let service = layer.layer(Upstream::new([stream(body)]));
+        let response = service.clone().oneshot(request()).await.unwrap();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, event(DELTA) + &event(ERROR));
+        assert_eq!(models(service.get_ref()), "max");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_is_held_no_longer_than_to_its_first_event() {
     let body = Steps::new()
         .wait(SECOND)

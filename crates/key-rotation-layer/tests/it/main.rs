@@ -7,6 +7,7 @@ mod cooldown;
 mod headroom;
 mod key;
 mod pool;
+mod read;
 mod refusal;
 mod revoked;
 mod rotation;
