@@ -117,6 +117,9 @@ async fn what_is_said_decides_who_is_left_alone_and_who_is_asked() {
     }
 }
 
+/// A stream of a server without room.
+const FULL: &str = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
+
 #[tokio::test(start_paused = true)]
 async fn a_refusal_within_a_stream_counts_like_a_plain_one() {
     let refused = service(|| {
@@ -130,7 +133,6 @@ async fn a_refusal_within_a_stream_counts_like_a_plain_one() {
     assert_eq!(refused.get_ref().accounts(), "a b b");
 
     // Of a server without room it is nobody's fault, and comes back whole.
-    const FULL: &str = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
     let full = service(|| events(FULL));
     for _ in 0..2 {
         let response = send(&full, held()).await;
@@ -149,7 +151,6 @@ async fn a_conversation_comes_back_to_its_account_after_its_cooldown() {
         .build()
         .unwrap();
     let upstream = Upstream::new(|seen| match seen.at {
-        0..10 => ok(),
         10 => says(
             429,
             r#"{"error":{"message":"Rate limit reached, try again in 20s"}}"#,
