@@ -81,7 +81,7 @@ impl Window {
     pub(crate) fn take(&mut self, now: u64, cost: u64, later: u64, pace: f64, bound: &Bound) {
         let mut time = bound.time(cost.saturating_add(later));
         if pace > 1.0 {
-            time = num::times(time, pace);
+            time = slowed(time, pace);
         }
         self.full_at = self.full_at.max(now).saturating_add(time);
         if bound.span >= HELD {
@@ -154,6 +154,14 @@ impl Window {
             None => self.full_at.saturating_sub(bound.time(cost - actual)),
         };
     }
+}
+
+/// Apart and cold: were it inlined, the conversions to floats and back would be made for every
+/// request, and thrown away.
+#[cold]
+#[inline(never)]
+fn slowed(time: u64, pace: f64) -> u64 {
+    num::times(time, pace)
 }
 
 /// Tokens held; more than four thousand million are as many.
