@@ -76,6 +76,7 @@ mod share;
 mod store;
 #[cfg(test)]
 mod twin;
+mod unrolled;
 mod wire;
 
 pub use self::builder::SharedStoreBuilder;

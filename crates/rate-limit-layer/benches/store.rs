@@ -1,0 +1,184 @@
+//! How many slots one core of a server grants: calls of the script a second beside `INCRBY` in the same set-up, 64
+//! in flight over 64 partitions, on a connection each as 64 instances have, or all on one.
+//!
+//! `cargo bench -p rate-limit-layer --features redis --bench store`
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a benchmark fails by panicking, prints, and counts less than 2^52"
+)]
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Client, Cmd, cmd};
+use test_support::redis::Server;
+use tokio::time::Instant;
+
+use self::unrolled::unrolled;
+
+#[path = "../src/shared/unrolled.rs"]
+mod unrolled;
+
+/// How many are in flight, and partitions.
+const TASKS: usize = 64;
+
+/// How long each is measured, and how often; the best counts, as others use the machine too.
+const TIME: Duration = Duration::from_millis(400);
+const ROUNDS: usize = 4;
+
+/// A limit: most, and window in microseconds. Never full, so that every call grants.
+const LIMITS: [(f64, f64); 4] = [
+    (1_000.0, 100_000.0),
+    (600_000.0, 60e6),
+    (50e6, 1e6),
+    (900e6, 60e6),
+];
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let Some(server) = Server::start("") else {
+        println!("no redis-server or valkey-server is installed");
+        return;
+    };
+    let client = Client::open(server.url()).unwrap();
+    let mut one = client.get_multiplexed_async_connection().await.unwrap();
+    let mut many = Vec::new();
+    for _ in 0..TASKS {
+        many.push(client.get_multiplexed_async_connection().await.unwrap());
+    }
+    for (name, connections) in [
+        ("64 connections", many),
+        ("one connection", vec![one.clone()]),
+    ] {
+        println!("{name}");
+        for limits in [1, 2, 4] {
+            let script = unrolled(include_str!("../src/shared/script/reserve.lua"), limits);
+            let load = cmd("SCRIPT").arg("LOAD").arg(script).clone();
+            let sha: String = load.query_async(&mut one).await.unwrap();
+            let (mut base, mut single, mut ten) = (0.0_f64, 0.0_f64, 0.0_f64);
+            for _ in 0..ROUNDS {
+                base = base.max(run(&connections, incrby).await);
+                for (best, requests) in [(&mut single, 1), (&mut ten, 10)] {
+                    for partition in 0..TASKS {
+                        begin(partition, limits)
+                            .query_async::<()>(&mut one)
+                            .await
+                            .unwrap();
+                    }
+                    let (sha, numbers) = (sha.clone(), numbers(limits, requests));
+                    let calls = run(&connections, move |partition| {
+                        reserve(&sha, partition, &numbers)
+                    });
+                    *best = best.max(calls.await);
+                }
+            }
+            println!(
+                "  {limits} limits: INCRBY {base:.0}/s, script {single:.0}/s ({:.2} of it), by ten {:.0} slots/s ({:.1} x)",
+                single / base,
+                10.0 * ten,
+                10.0 * ten / single
+            );
+        }
+    }
+}
+
+/// Calls a second of `command`.
+async fn run(
+    connections: &[MultiplexedConnection],
+    command: impl Fn(usize) -> Cmd + Clone + Send + 'static,
+) -> f64 {
+    let began = Instant::now();
+    let task = |partition: usize| {
+        let mut connection = connections[partition % connections.len()].clone();
+        let command = command.clone();
+        tokio::spawn(async move {
+            let mut calls = 0_u64;
+            while began.elapsed() < TIME {
+                let answer: redis::Value = command(partition)
+                    .query_async(&mut connection)
+                    .await
+                    .unwrap();
+                if let redis::Value::BulkString(answer) = answer {
+                    assert!(
+                        answer.len() > 17 * 8 && answer[..8] == [0; 8],
+                        "nothing was granted"
+                    );
+                }
+                calls += 1;
+            }
+            calls
+        })
+    };
+    let tasks: Vec<_> = (0..TASKS).map(task).collect();
+    let mut calls = 0;
+    for task in tasks {
+        calls += task.await.unwrap();
+    }
+    calls as f64 / began.elapsed().as_secs_f64()
+}
+
+fn incrby(partition: usize) -> Cmd {
+    cmd("INCRBY")
+        .arg(format!("count {partition}"))
+        .arg(1)
+        .clone()
+}
+
+fn reserve(sha: &str, partition: usize, numbers: &[u8]) -> Cmd {
+    cmd("EVALSHA")
+        .arg(sha)
+        .arg(2)
+        .arg(format!("{{{partition}}}:state"))
+        .arg(format!("{{{partition}}}:log"))
+        .arg(numbers)
+        .clone()
+}
+
+/// A state of which nothing is used yet.
+fn begin(partition: usize, limits: usize) -> Cmd {
+    let mut state = [0.0; 19];
+    (state[0], state[6], state[7]) = (1.0, 1.0, 120_000.0);
+    let mut state = state.to_vec();
+    for _ in 0..limits {
+        state.extend([0.0, 0.0, 1.0, 1.0, -1.0, 0.0, 0.0]);
+    }
+    cmd("SET")
+        .arg(format!("{{{partition}}}:state"))
+        .arg(bytes(&state))
+        .clone()
+}
+
+fn numbers(limits: usize, requests: usize) -> Vec<u8> {
+    let mut numbers = vec![1.0, 0.0, 0.0, 0.0, 250_000.0, 500.0, requests as f64];
+    let mut off = 0.0;
+    for (most, window) in &LIMITS[..limits] {
+        let exact = *most <= 1024.0;
+        let blocks = if exact {
+            (most / 8.0).ceil() + 4.0
+        } else {
+            132.0
+        };
+        let grain = if exact {
+            0.0
+        } else {
+            (window * 1.5 / 1024.0).ceil()
+        };
+        numbers.extend([*most, (most / 10.0).floor(), *window, grain, blocks, off]);
+        off += blocks * 128.0;
+    }
+    for _ in 0..requests {
+        numbers.push(f64::from(u8::from(limits > 2)));
+        numbers.extend([1.0, 1.0, 500.0, 500.0].iter().take(limits));
+    }
+    bytes(&numbers)
+}
+
+fn bytes(numbers: &[f64]) -> Vec<u8> {
+    numbers
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect()
+}
