@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use test_support::Proxy;
 use test_support::redis::Server;
+use tokio::time::sleep;
 
 use crate::instance::{Instance, LIMIT, until};
 use crate::upstream::Upstream;
@@ -178,6 +179,25 @@ async fn a_reply_that_is_cut_in_the_middle_grants_nothing_and_loses_nobody() {
     }
     back(&fleet).await;
     sends(&upstream, LIMIT).await;
+    nothing_is_lost(fleet).await;
+    hardly_refused(&upstream);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_stands_still_for_three_seconds_grants_nothing_twice() {
+    let Some(server) = Server::start("") else {
+        return;
+    };
+    let upstream = Upstream::new();
+    let fleet = fleet(&server.url(), &upstream).await;
+
+    server.freeze();
+    cut_off(&fleet).await;
+    sleep(Duration::from_secs(3)).await;
+    // It now answers what was asked before, and nobody waits for that any more.
+    server.thaw();
+    back(&fleet).await;
+    sends(&upstream, 2 * LIMIT).await;
     nothing_is_lost(fleet).await;
     hardly_refused(&upstream);
 }
