@@ -2,14 +2,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::clock::Offset;
-use super::number::{cast, count};
+use super::number::cast;
 use super::outage::Outage;
 use super::shape;
 use super::share::Share;
 use super::store::Inner;
 use super::wire::{Correction, Known};
 use crate::Cost;
-use crate::core::{Core, Reservation, parts};
+use crate::core::Core;
 use crate::plan::Plan;
 use crate::queue::Queue;
 
@@ -32,7 +32,7 @@ pub(crate) struct Member {
 
     /// When the next slot of all would be, as far as was heard.
     pub(super) next: u64,
-    slots: VecDeque<Slot>,
+    pub(super) slots: VecDeque<Slot>,
 
     /// What was asked for and is not answered yet.
     pub(super) asked: Option<Vec<Cost>>,
@@ -76,16 +76,16 @@ pub(super) enum Phase {
 
 /// The right to send one request from a certain time on.
 #[derive(Clone, Copy, Debug)]
-struct Slot {
-    at: u64,
+pub(super) struct Slot {
+    pub(super) at: u64,
 
     /// The same on the clock of the store, by which it is known there.
-    theirs: u64,
-    cost: Cost,
+    pub(super) theirs: u64,
+    pub(super) cost: Cost,
 }
 
 impl Slot {
-    const fn is_late(&self, now: u64) -> bool {
+    pub(super) const fn is_late(&self, now: u64) -> bool {
         self.at.saturating_add(LATE) < now
     }
 }
@@ -181,36 +181,6 @@ impl Member {
             self.correct(now, slot.theirs, slot.cost, cost, plan);
         }
         slot.theirs
-    }
-
-    /// A request was not sent: its slot is for the next one, if it is not too late.
-    pub(crate) fn give_back(&mut self, now: u64, reservation: &Reservation, plan: &Plan) {
-        if reservation.slot == 0 {
-            return;
-        }
-        let slot = Slot {
-            at: self.offset.ours(count(reservation.slot)),
-            theirs: reservation.slot,
-            cost: reservation.cost,
-        };
-        if self.phase == Phase::Live && !slot.is_late(now) {
-            self.slots.push_front(slot);
-        } else {
-            self.put_back(now, slot, plan);
-        }
-    }
-
-    /// A request that was sent used `actual`.
-    pub(crate) fn settle(
-        &mut self,
-        now: u64,
-        reservation: &Reservation,
-        actual: Cost,
-        plan: &Plan,
-    ) {
-        if reservation.slot > 0 {
-            self.correct(now, reservation.slot, reservation.cost, actual, plan);
-        }
     }
 
     /// A refusal is to be known to all at once.
@@ -340,57 +310,6 @@ impl Member {
             self.slots.pop_front();
             self.put_back(now, slot, plan);
         }
-    }
-
-    fn put_back(&mut self, now: u64, slot: Slot, plan: &Plan) {
-        self.store.count(|stats| stats.returned += 1);
-        self.correct(now, slot.theirs, slot.cost, Cost::default(), plan);
-    }
-
-    /// What was granted at `theirs` as `cost` came to `actual`.
-    fn correct(&mut self, now: u64, theirs: u64, cost: Cost, actual: Cost, plan: &Plan) {
-        let unsent = actual == Cost::default();
-        let charging = plan.quota.charged();
-        let (before, before_later) = parts(cost, charging);
-        let (after, after_later) = parts(actual, charging);
-        let units = || plan.limits().iter().map(crate::Limit::unit);
-        // What was granted before the state began is told as what was sent.
-        let is_known = count(theirs) >= self.known.generation;
-        let less: Vec<_> = units()
-            .map(|unit| {
-                let later = if unsent || after_later != before_later {
-                    before_later.of(unit)
-                } else {
-                    0
-                };
-                if is_known {
-                    count(before.of(unit).saturating_sub(after.of(unit)) + later)
-                } else {
-                    0.0
-                }
-            })
-            .collect();
-        let more: Vec<_> = units()
-            .map(|unit| {
-                let later = if after_later == before_later {
-                    0
-                } else {
-                    after_later.of(unit)
-                };
-                count(after.of(unit).saturating_sub(before.of(unit)) + later)
-            })
-            .collect();
-        if less.iter().chain(&more).all(|part| *part <= 0.0) {
-            return;
-        }
-        if self.outbox.corrections.is_empty() {
-            self.outbox.since = now;
-        }
-        self.outbox.corrections.push(Correction {
-            at: count(theirs),
-            less,
-            more,
-        });
     }
 }
 

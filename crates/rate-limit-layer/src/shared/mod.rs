@@ -57,6 +57,7 @@
     reason = "scripts know no other numbers than doubles, and these are whole ones"
 )]
 
+mod answers;
 mod builder;
 mod calls;
 mod clock;
@@ -71,6 +72,7 @@ mod number;
 mod outage;
 mod script;
 mod server;
+mod settling;
 mod shape;
 mod share;
 mod store;
