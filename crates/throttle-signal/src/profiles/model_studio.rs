@@ -8,7 +8,9 @@
 
 use std::time::Duration;
 
-use super::short::{SECOND, burst, concurrency, credential, exhausted, overloaded, rate, tokens};
+use super::short::{
+    SECOND, burst, concurrency, credential, exhausted, harmless, overloaded, rate, tokens,
+};
 use crate::profile::Table;
 use crate::{Rule, Scope};
 
@@ -101,6 +103,10 @@ const RULES: &[Rule] = &[
         .code(&["Throttling.User", "Throttling.Api"])
         .typical(SECOND),
     credential("model access", Scope::Model).code(&["Model.AccessDenied", "model_access_denied"]),
+    // The way it was called is at fault, not who called.
+    harmless("way of calling")
+        .code(&["AccessDenied"])
+        .text(&["synchronous calls"]),
     credential("workspace access", Scope::Account).code(&[
         "*.AccessDenied",
         "AccessDenied",

@@ -153,6 +153,10 @@ const TOGETHER: &[Rule] = &[
     rate("requests", Scope::Account)
         .status(SLOWED)
         .text(&["request rate limiting"]),
+    // Without credit the rate is lower, and a request over it has this type too.
+    rate("requests", Scope::Account)
+        .code(&["credit_limit"])
+        .text(&["per minute", "per second"]),
     exhausted("credit", Scope::Account).code(&["credit_limit"]),
     overloaded("overloaded", Scope::Server)
         .status(SLOWED)
