@@ -6,23 +6,12 @@ mod steps;
 use proptest::prelude::*;
 use test_support::redis::Server;
 
-use self::steps::{Step, quotas, steps};
+use self::steps::{Member, Step, config, quotas, steps};
 use super::model::Model;
 use super::script::body;
 use super::shape::{self, Shape, shapes};
-use super::wire::{
-    self, Call, Correction, Known, Learned, News, Reply, Script, Status, Tells, Wanted,
-};
+use super::wire::{self, Call, Correction, Learned, News, Reply, Script, Status, Tells, Wanted};
 use crate::Quota;
-
-/// One who takes part.
-#[derive(Clone, Debug, Default)]
-struct Member {
-    known: Known,
-    version: u32,
-    quota: usize,
-    granted: Vec<(f64, Vec<f64>)>,
-}
 
 struct World<'a> {
     now: f64,
@@ -286,14 +275,6 @@ impl<'a> World<'a> {
             }
         }
         self.slots.push((slot, costs.to_vec()));
-    }
-}
-
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
     }
 }
 

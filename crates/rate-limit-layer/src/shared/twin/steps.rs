@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use crate::shared::wire::Known;
 use crate::{Quota, Unit};
 
 #[derive(Clone, Debug)]
@@ -83,4 +84,22 @@ pub(super) fn quotas() -> [Quota; 4] {
         ),
         Quota::new().requests_per_second(30).allow_bursts(),
     ]
+}
+
+/// One who takes part.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Member {
+    pub(super) known: Known,
+    pub(super) version: u32,
+    pub(super) quota: usize,
+    pub(super) granted: Vec<(f64, Vec<f64>)>,
+}
+
+/// How often what may happen is tried.
+pub(super) fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }
