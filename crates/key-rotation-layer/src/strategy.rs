@@ -117,7 +117,10 @@ impl Pick {
             Self::Sticky { spill_after } => *spill_after,
             _ => Duration::ZERO,
         };
-        let has_room = candidate.slot.is_some_and(|slot| slot <= now + patience);
+        // Not `now + patience`, which may be later than any clock goes.
+        let has_room = candidate
+            .slot
+            .is_some_and(|slot| slot.saturating_duration_since(now) <= patience);
         let order = match self {
             _ if !has_room => None,
             Self::EarliestSlot => None,
