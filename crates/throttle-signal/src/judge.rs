@@ -107,7 +107,8 @@ pub(crate) fn judge(profile: &Profile, case: Case<'_>) -> Option<(Throttle, bool
     if asked_not_to || grpc.is_some_and(|grpc| grpc.refuses_retry()) {
         retry = false;
     }
-    let wait = match (stated, rule.typical) {
+    let alone = || exhausted.reset_of(kind)?.from(now);
+    let wait = match (stated.or_else(alone), rule.typical) {
         (Some(wait), _) => Wait::Stated(wait),
         (None, Some(typical)) => Wait::Typical(typical),
         (None, None) => Wait::Unknown,

@@ -31,7 +31,7 @@ const fn marker(stem: &'static str, says: Says) -> Marker {
 }
 
 /// Found in the same pass as the stems of the rules.
-pub(crate) static MARKERS: [Marker; 34] = [
+pub(crate) static MARKERS: [Marker; 36] = [
     marker("again in", Says::Wait),
     marker("again after", Says::Wait),
     marker("retry in", Says::Wait),
@@ -57,6 +57,8 @@ pub(crate) static MARKERS: [Marker; 34] = [
     marker("access on", Says::At),
     marker("available at", Says::At),
     marker("retry at", Says::At),
+    marker("将在", Says::At),
+    marker("将于", Says::At),
     marker("秒后", Says::Before(1)),
     marker("分钟后", Says::Before(60)),
     marker("小时后", Says::Before(3600)),

@@ -148,8 +148,18 @@ fn unit(word: &str) -> Option<f64> {
         .map(|(seconds, _)| *seconds)
 }
 
-/// `HH:MM:SS`.
+/// `HH:MM:SS`, with days before a dot as .NET puts them: `22.14:18:12`.
 fn clock(text: &str) -> Option<(Duration, &str)> {
+    let days = text.split_once('.').and_then(|(days, rest)| {
+        let short = days.len() <= 8 && days.bytes().all(|byte| byte.is_ascii_digit());
+        let days: u64 = days.parse().ok().filter(|_| short)?;
+        let (part, rest) = of_day(rest)?;
+        Some((part + Duration::from_secs(days * 86_400), rest))
+    });
+    days.or_else(|| of_day(text))
+}
+
+fn of_day(text: &str) -> Option<(Duration, &str)> {
     let bytes = text.as_bytes().get(..8)?;
     let two = |at: usize| -> Option<u64> {
         let (tens, ones) = (*bytes.get(at)?, *bytes.get(at + 1)?);
@@ -202,9 +212,20 @@ fn offset(text: &str) -> Option<i64> {
         b'Z' | b'z' => return Some(0),
         b'+' => 1,
         b'-' => -1,
-        _ => return (text.starts_with("UTC") || text.starts_with("GMT")).then_some(0),
+        _ => {
+            let rest = text
+                .strip_prefix("UTC")
+                .or_else(|| text.strip_prefix("GMT"))?;
+            return Some(if rest.starts_with(['+', '-']) {
+                offset(rest)?
+            } else {
+                0
+            });
+        }
     };
-    let (hours, rest) = digits(text.get(1..)?, 2)?;
+    let text = text.get(1..)?;
+    // `UTC+8` has one digit.
+    let (hours, rest) = digits(text, 2).or_else(|| digits(text, 1))?;
     let rest = rest.strip_prefix(':').unwrap_or(rest);
     let (minutes, _) = digits(rest, 2).unwrap_or((0, rest));
     Some(sign * (hours * 3600 + minutes * 60))
@@ -314,6 +335,7 @@ mod tests {
             ("2m 13s)", 133.0, ")"),
             ("1 minute and 5 seconds", 65.0, ""),
             ("02:14:00.", 8040.0, "."),
+            ("3.02:14:00.", 267_240.0, "."),
             ("1,200 seconds", 1200.0, ""),
             ("644ms.", 0.644, "."),
         ] {
@@ -331,6 +353,14 @@ mod tests {
             at(1_772_380_800)
         );
         assert_eq!(timestamp("2026-02-01 at 00:00 UTC."), at(1_769_904_000));
+        assert_eq!(
+            timestamp("2026-02-01 08:00:00 UTC+8 重置"),
+            at(1_769_904_000)
+        );
+        assert_eq!(
+            timestamp("2026-01-31 19:00:00 GMT-05:00"),
+            at(1_769_904_000)
+        );
         assert_eq!(timestamp("2026-01-01 18:00:00"), None);
     }
 

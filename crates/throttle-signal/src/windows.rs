@@ -31,14 +31,27 @@ enum Unit {
 /// The windows that are exhausted, by the headers of a refusal.
 ///
 /// A dimension counts only when its own `remaining` is 0 or it is marked rejected: a reset is also
-/// sent for windows with room, and is then no wait.
+/// sent for windows with room, and is then no wait. Where nothing is said of what remains, the reset of
+/// the dimension that was refused is one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Exhausted {
     pub(crate) when: Option<When>,
     pub(crate) kind: Option<Kind>,
+    /// Resets of requests and of tokens by headers that do not say what remains.
+    alone: [Option<When>; 2],
 }
 
 impl Exhausted {
+    /// The reset of the dimension that was refused, where no header says how much of it remains.
+    pub(crate) fn reset_of(&self, kind: Kind) -> Option<When> {
+        let [requests, tokens] = self.alone;
+        match kind {
+            Kind::RequestRate => requests,
+            Kind::TokenRate => tokens,
+            _ => None,
+        }
+    }
+
     pub(crate) fn read(
         headers: &HeaderMap,
         evidence: &Evidence<'_>,
@@ -66,6 +79,15 @@ impl Exhausted {
                 exhausted.when = when;
                 exhausted.kind = window.kind().or(exhausted.kind);
             }
+        }
+        for window in windows.iter().filter(|window| window.remaining.is_none()) {
+            let [requests, tokens] = &mut exhausted.alone;
+            let alone = match window.kind() {
+                Some(Kind::RequestRate) => requests,
+                Some(Kind::TokenRate) => tokens,
+                _ => continue,
+            };
+            *alone = alone.or(window.reset.and_then(When::parse));
         }
         exhausted
     }

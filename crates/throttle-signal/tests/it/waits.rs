@@ -140,6 +140,32 @@ fn a_reset_counts_only_where_nothing_remains() {
 }
 
 #[test]
+fn the_reset_of_what_was_refused_counts_where_nothing_is_said_of_the_rest() {
+    let alone = [("x-rate-limit-reset-tokens", "55")];
+    assert_eq!(stated(&alone, "too many tokens per minute"), Some(55_000));
+    assert_eq!(stated(&alone, "too many requests per minute"), None);
+    let left = [
+        ("x-ratelimit-reset-tokens", "55"),
+        ("x-ratelimit-remaining-tokens", "7"),
+    ];
+    assert_eq!(stated(&left, "too many tokens per minute"), None);
+}
+
+#[test]
+fn a_moment_is_read_with_the_offset_it_names() {
+    let date = [("date", "Mon, 28 Sep 2026 12:00:00 GMT")];
+    for text in [
+        "resets at 2026-09-28 20:00:30 UTC+8",
+        "将在 2026-09-28 20:00:30 UTC+8 重置",
+        "resets at 2026-09-28 20:00:30 UTC+08:00",
+        "resets at 2026-09-28 12:00:30 UTC.",
+        "resets at 2026-09-28 09:00:30 GMT-3",
+    ] {
+        assert_eq!(stated(&date, text), Some(30_000), "{text}");
+    }
+}
+
+#[test]
 fn an_exhausted_header_tells_the_dimension() {
     let kind = |pairs: &[(&'static str, &str)]| {
         classify("api.example.com", 429, pairs, "").unwrap().kind()
@@ -181,6 +207,7 @@ fn words_state_waits_too() {
         ("Please try again in 58 hours.", 208_800_000),
         ("You have been timed out for 60 seconds.", 60_000),
         ("will be replenished in 02:14:00.", 8_040_000),
+        ("will be replenished in 3.02:14:00.", 267_240_000),
         ("(reset after 2m 13s)", 133_000),
         ("retry after: 30", 30_000),
         ("请在 30 秒后重试", 30_000),
