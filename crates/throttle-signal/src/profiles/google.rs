@@ -40,6 +40,10 @@ const RULES: &[Rule] = &[
     overloaded("shared pool", Scope::Server)
         .status(&[429])
         .text(&["generative-ai/docs/error-code-429"]),
+    // Before the codes: a server without room calls it a rate.
+    overloaded("no capacity", Scope::Model)
+        .status(&[429, 503])
+        .text(&["no capacity available"]),
     exhausted("credits", Scope::Account).code(&["INSUFFICIENT_G1_CREDITS*", "*CREDITS_BALANCE"]),
     exhausted("prepaid", Scope::Account).status(SLOWED).text(&[
         "prepayment credits",

@@ -16,7 +16,12 @@ use crate::{Rule, Scope};
 
 pub(crate) const TABLE: Table = Table {
     name: "model-studio",
-    hosts: &["aliyuncs.com", "alibabacloud.com", "qwencloud.com"],
+    hosts: &[
+        "aliyuncs.com",
+        "alibabacloud.com",
+        "qwencloud.com",
+        "qwen.ai",
+    ],
     rules: &[PLAN, CODED, RULES],
     in_success: true,
 };
@@ -114,6 +119,9 @@ const RULES: &[Rule] = &[
         "NOT AUTHORIZED",
     ]),
     credential("key", Scope::Key).code(&["InvalidApiKey", "invalid_api_key", "APIKey*"]),
+    credential("model access, in words", Scope::Model)
+        .status(&[403])
+        .text(&["access to model", "model access", "eligible for using"]),
     // Words, for codes to come.
     exhausted("free quota", Scope::Model)
         .status(REFUSED)

@@ -36,6 +36,8 @@ const RULES: &[Rule] = &[
         "FailedOperation.EngineServerLimitExceeded",
         "InternalError.*Overload*",
     ]),
+    // The form that is OpenAI's says it under a 400, where numbers are all the code there is.
+    rate("requests, in words", Scope::Account).text(&["限频", "频率限制", "频率上限"]),
     credential("key", Scope::Key).code(&["AuthFailure*"]),
     credential("not open", Scope::Account).code(&[
         "UnauthorizedOperation*",

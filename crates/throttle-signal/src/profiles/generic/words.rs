@@ -140,12 +140,25 @@ pub(super) const WORDS: &[Rule] = &[
             "频率",
             "频繁",
             "限流",
+            "限频",
             "请求过多",
         ])
         .unsure(),
     exhausted("a quota, by a 403", Scope::Unknown)
         .status(&[403])
         .text(&["quota exceeded", "limit exceeded", "exceeded your"]),
+    credential("a model", Scope::Model)
+        .status(&[403])
+        .text(&[
+            "access to model",
+            "access to the model",
+            "access to this model",
+            "allowed to use",
+            "allowed to access",
+            "authorized to access",
+            "eligible for using",
+        ])
+        .and(&["model"]),
     rate("edge", Scope::Unknown).code(&["error code: 1015"]),
     exhausted("edge, a day's", Scope::Account).code(&["error code: 1027"]),
     tokens("insufficient_quota of a stranger", Scope::Unknown)
