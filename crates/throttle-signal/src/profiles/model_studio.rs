@@ -30,7 +30,7 @@ pub(crate) const TABLE: Table = Table {
 pub(crate) const CODED: &[Rule] = &[
     exhausted("store of voices", Scope::Account)
         .code(&["Throttling.AllocationQuota"])
-        .text(&["storage limit"]),
+        .text(&["storage limit", "voice limit"]),
     exhausted("free tier only", Scope::Model).code(&["*FreeTierOnly*"]),
     exhausted("bill overdue", Scope::Account).code(&["Arrearage", "*BillOverdue"]),
     credential("not purchased", Scope::Account).code(&["CommodityNotPurchased", "*.Unpurchased"]),

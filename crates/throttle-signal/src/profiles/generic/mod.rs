@@ -6,6 +6,7 @@ mod words;
 use super::model_studio;
 use super::short::{burst, concurrency, credential, exhausted, harmless, overloaded, rate, tokens};
 use crate::profile::Table;
+use crate::when::LONGEST;
 use crate::{Rule, Scope};
 
 /// Its rules come after those of every table, this one's too.
@@ -77,6 +78,7 @@ const CODES: &[Rule] = &[
         "data_inspection_failed",
         "DataInspectionFailed",
     ]),
+    exhausted("a key's quota", Scope::Key).code(&["*key_quota*"]),
     credential("key code", Scope::Key)
         .status(&[400, 401, 403, 429])
         .code(&[
@@ -93,6 +95,7 @@ const CODES: &[Rule] = &[
             "InvalidSignatureException",
             "ExpiredTokenException",
             "invalid_token",
+            "insufficient_scope",
             "token_expired",
             "key_expired",
             "*key_disabled",
@@ -138,8 +141,7 @@ const CODES: &[Rule] = &[
         "usage_limit_reached",
         "usage_limit_exceeded",
         "free_quota_exceeded",
-        "quota_exhausted",
-        "QUOTA_EXHAUSTED",
+        "*quota_exhausted",
         "pre_consume_token_quota_failed",
         "Arrears",
     ]),
@@ -232,6 +234,10 @@ const VAGUE: &[Rule] = &[
 const STATUS: &[Rule] = &[
     rate("429", Scope::Unknown).status(&[420, 429]).unsure(),
     overloaded("503", Scope::Server).status(&[498, 503, 524, 529]),
+    // A server that fails does not say for how long. One that does expects to be asked again.
+    overloaded("back at a time it states", Scope::Server)
+        .status(&[500, 502, 504, 520, 521, 522, 523])
+        .wait_under(LONGEST),
     exhausted("402", Scope::Account).status(&[402]),
     credential("401", Scope::Key).status(&[401]),
 ];

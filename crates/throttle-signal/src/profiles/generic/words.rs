@@ -51,6 +51,8 @@ pub(super) const WORDS: &[Rule] = &[
     overloaded("busy", Scope::Server).status(BUSY).text(&[
         "overload",
         "at capacity",
+        "maximum capacity",
+        "full capacity",
         "capacity limit",
         "capacity exceeded",
         "no capacity",
@@ -180,6 +182,8 @@ pub(super) const WORDS: &[Rule] = &[
         "api key has expired",
         "api key is missing",
         "no api key",
+        "required scope",
+        "insufficient scope",
         "无效的令牌",
     ]),
 ];
