@@ -18,8 +18,9 @@ use key_rotation_layer::{KeyPool, KeyRotationLayer};
 use model_studio_sim::Limits;
 use rate_limit_layer::{Limiter, Quota, RateLimitLayer};
 use retry_429_layer::Retry429Layer;
-use test_support::Upstream;
+use test_support::UpstreamError;
 use tokio::time::{self, Instant};
+use tower::limit::ConcurrencyLimit;
 use tower::{Service, ServiceBuilder, ServiceExt};
 
 use crate::studio::{Body, Studio, chat};
@@ -28,16 +29,16 @@ const SECOND: Duration = Duration::from_secs(1);
 const MAX: &str = "qwen3-max";
 
 /// `fallback → retry-429 → key-rotation → rate-limit → upstream`, with one model.
-fn stack(
+fn stack<S>(
     pool: &KeyPool,
     limiter: &Limiter,
-    upstream: Upstream,
-) -> impl Service<
-    Request<Body>,
-    Response = Response<impl Sized>,
-    Error = test_support::UpstreamError,
-    Future: Send,
-> + Clone {
+    upstream: S,
+) -> impl Service<Request<Body>, Response = Response<impl Sized>, Error = UpstreamError, Future: Send>
++ Clone
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = UpstreamError> + Clone + Send,
+    S::Future: Send,
+{
     ServiceBuilder::new()
         .layer(FallbackLayer::new([Candidate::model(MAX)]))
         .layer(Retry429Layer::new())
@@ -61,7 +62,7 @@ fn accounts(names: &[&'static str], limits: &Limits) -> (KeyPool, Studio) {
 /// Sends `count` chats, so many at a time; how many were answered.
 async fn send_all<S, R>(service: &S, count: usize, at_once: usize) -> usize
 where
-    S: Service<Request<Body>, Response = Response<R>, Error = test_support::UpstreamError> + Clone,
+    S: Service<Request<Body>, Response = Response<R>, Error = UpstreamError> + Clone,
 {
     let requests = (0..count).map(|_| service.clone().oneshot(chat(MAX)));
     let answers = stream::iter(requests).buffer_unordered(at_once);
@@ -150,44 +151,56 @@ async fn exhausted_revoked_and_good_answer_a_thousand_of_a_thousand() {
     );
 }
 
-/// Sixty-four in flight at any time, most of them in the queues of the limiter, while one account in
-/// five seconds is refused at random and cools: the key of `a` is revoked, and sent no more once that
-/// was heard.
+const REFUSING: Duration = Duration::from_millis(30);
+
+/// Sixty-four in flight at any time, most of them waiting, while one account in five seconds is refused at
+/// random and cools: the key of `a` is revoked, and sent no more once that was heard. The client below
+/// takes so many requests at once.
+async fn revoke_one_of_several(run: usize, at_once: usize) {
+    let names = &["a", "b", "c"][..2 + run % 2];
+    let (pool, studio) = accounts(names, &Limits::per_minute(600).per_second(10));
+    let one_in = [0, 5, 20][run % 3];
+    let studio = studio.refusing(REFUSING).moody(one_in, run as u64);
+    let quota = Quota::new()
+        .requests_per_minute(600)
+        .requests_per_second(10);
+    let limiter = Limiter::builder().default_quota(quota).build();
+    let client = ConcurrencyLimit::new(studio.upstream(), at_once);
+    let service = stack(&pool, &limiter, client);
+
+    let revoked = studio.clone();
+    let revoking = async {
+        time::sleep(Duration::from_millis(3000 + 77 * run as u64)).await;
+        revoked.revoke("sk-a");
+    };
+    let (answered, ()) = tokio::join!(send_all(&service, 300, 64), revoking);
+    assert_eq!(answered, 300, "run {run}");
+    let seen = studio.seen();
+    let of_a = || seen.iter().filter(|sent| sent.key == "sk-a");
+    let heard = of_a().find(|sent| sent.invalid).unwrap().at + REFUSING;
+    let after: Vec<_> = of_a().filter(|sent| sent.at > heard).collect();
+    assert_eq!(
+        after,
+        Vec::<&studio::Sent>::new(),
+        "run {run}, {at_once} at once: heard at {heard:?}"
+    );
+    // It was in use until then, and the others were in trouble after.
+    assert!(of_a().filter(|sent| !sent.refused).count() > 1, "run {run}");
+}
+
+/// Most of them wait in the queues of the limiter.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_sent_with_a_revoked_key_after_its_first_answer() {
-    const REFUSING: Duration = Duration::from_millis(30);
-    for seed in 0..12 {
-        let names = &["a", "b", "c"][..2 + seed % 2];
-        let (pool, studio) = accounts(names, &Limits::per_minute(600).per_second(10));
-        let one_in = [0, 5, 20][seed % 3];
-        let studio = studio.refusing(REFUSING).moody(one_in, seed as u64);
-        let quota = Quota::new()
-            .requests_per_minute(600)
-            .requests_per_second(10);
-        let limiter = Limiter::builder().default_quota(quota).build();
-        let service = stack(&pool, &limiter, studio.upstream());
+    for run in 0..12 {
+        revoke_one_of_several(run, 1000).await;
+    }
+}
 
-        let revoked = studio.clone();
-        let revoking = async {
-            time::sleep(Duration::from_millis(3000 + 77 * seed as u64)).await;
-            revoked.revoke("sk-a");
-        };
-        let (answered, ()) = tokio::join!(send_all(&service, 300, 64), revoking);
-        assert_eq!(answered, 300, "seed {seed}");
-        let seen = studio.seen();
-        let of_a = || seen.iter().filter(|sent| sent.key == "sk-a");
-        let heard = of_a().find(|sent| sent.invalid).unwrap().at + REFUSING;
-        let after: Vec<_> = of_a().filter(|sent| sent.at > heard).collect();
-        assert_eq!(
-            after,
-            Vec::<&studio::Sent>::new(),
-            "seed {seed}: heard at {heard:?}"
-        );
-        // It was in use until then, and the others were in trouble after.
-        assert!(
-            of_a().filter(|sent| !sent.refused).count() > 1,
-            "seed {seed}"
-        );
+/// The limiter has let them go, and they wait for the client below it.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_with_a_revoked_key_that_waited_for_a_busy_client() {
+    for run in 0..12 {
+        revoke_one_of_several(run, [1, 4, 8][run % 3]).await;
     }
 }
 

@@ -15,7 +15,8 @@ use tower_service::Service;
 
 use crate::ResponseBody;
 use crate::body::Meter;
-use crate::partition::{Permit, Waiter};
+use crate::partition::{Go, Permit, Turn, Waiter};
+use crate::refusal::Refusal;
 use crate::watch;
 
 pin_project! {
@@ -51,7 +52,7 @@ pin_project! {
         // The quota has no room yet. No readiness is held.
         Waiting { waiter: Waiter, since: Instant, unsent: Option<Unsent<S, B>> },
         // There is room, and the inner service is making itself ready.
-        Readying { permit: Option<Permit>, since: Instant, unsent: Option<Unsent<S, B>> },
+        Readying { turn: Turn, since: Instant, unsent: Option<Unsent<S, B>> },
         // The inner service is answering.
         Called { #[pin] future: F, permit: Option<Permit> },
         // The head of the response is here and is being read.
@@ -114,6 +115,19 @@ where
     }
 }
 
+impl<S, F, B, R: Body> State<S, F, B, R> {
+    /// A request is not sent after all.
+    fn handed_back(refusal: Refusal, unsent: &Unsent<S, B>, since: Instant) -> Self {
+        let throttle = refusal.throttle(&unsent.facts, Instant::now());
+        watch::handed_back(&unsent.facts, &throttle);
+        let mut response = unsent.envelope.refuse(throttle, unsent.request.headers());
+        Trail::of(response.extensions_mut()).waited = since.elapsed();
+        Self::Refused {
+            response: Some(response),
+        }
+    }
+}
+
 impl<S, B, R> Future for ResponseFuture<S, B, R>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
@@ -131,58 +145,58 @@ where
                     since,
                     unsent,
                 } => match ready!(waiter.poll(cx)) {
-                    Ok(permit) => State::Readying {
-                        permit: Some(permit),
+                    Ok(turn) => State::Readying {
+                        turn,
                         since: *since,
                         unsent: unsent.take(),
                     },
                     Err(refusal) => {
-                        let Some(unsent) = unsent.take() else {
-                            return Poll::Pending;
+                        let Some(unsent) = unsent else {
+                            return Poll::Pending; // never: the state is left at once
                         };
-                        let throttle = refusal.throttle(&unsent.facts, Instant::now());
-                        watch::handed_back(&unsent.facts, &throttle);
-                        let mut response =
-                            unsent.envelope.refuse(throttle, unsent.request.headers());
-                        Trail::of(response.extensions_mut()).waited = since.elapsed();
-                        State::Refused {
-                            response: Some(response),
-                        }
+                        State::handed_back(refusal, unsent, *since)
                     }
                 },
                 StateProj::Readying {
-                    permit,
+                    turn,
                     since,
                     unsent,
                 } => {
                     let Some(sending) = unsent.as_mut() else {
-                        return Poll::Pending;
+                        return Poll::Pending; // never: the state is left with it
                     };
-                    ready!(sending.service.poll_ready(cx))?;
-                    let (Some(mut unsent), Some(mut permit)) = (unsent.take(), permit.take())
-                    else {
-                        return Poll::Pending; // never: the state is left at once
+                    let go = match sending.service.poll_ready(cx) {
+                        Poll::Ready(ready) => {
+                            ready?;
+                            turn.go(&sending.facts)
+                        }
+                        Poll::Pending => {
+                            Go::Refused(ready!(turn.poll_recalled(sending.facts.start_by(), cx)))
+                        }
                     };
-                    match permit.restamp(&unsent.facts) {
-                        Ok(()) => {
-                            permit.sent();
+                    let Some(mut sending) = unsent.take() else {
+                        return Poll::Pending; // never: it was there just now
+                    };
+                    match go {
+                        Go::Sent(permit) => {
                             *this.waited = since.elapsed();
-                            watch::waited(&unsent.facts, *this.waited);
-                            let future = unsent.service.call(unsent.request);
+                            watch::waited(&sending.facts, *this.waited);
+                            let future = sending.service.call(sending.request);
                             State::Called {
                                 future,
                                 permit: Some(permit),
                             }
                         }
-                        Err(waiter) => {
+                        Go::Waits(waiter) => {
                             // The service took longer than the slot lasts. Let go of it and wait anew.
-                            unsent.service = unsent.service.clone();
+                            sending.service = sending.service.clone();
                             State::Waiting {
                                 waiter,
                                 since: *since,
-                                unsent: Some(unsent),
+                                unsent: Some(sending),
                             }
                         }
+                        Go::Refused(refusal) => State::handed_back(refusal, &sending, *since),
                     }
                 }
                 StateProj::Called { future, permit } => {

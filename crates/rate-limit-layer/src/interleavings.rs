@@ -17,7 +17,7 @@ use crate::Quota;
 use crate::clock::Clock;
 use crate::control::Guard;
 use crate::estimate::Measure;
-use crate::partition::{Asked, Partition, Permit, Waiter};
+use crate::partition::{Asked, Go, Partition, Permit, Waiter};
 use crate::plan::{Plan, Settings};
 use crate::refusal::Refusal;
 use crate::sync::{Runtime, now, restart};
@@ -60,7 +60,14 @@ fn admitted(partition: &Arc<Partition>, facts: &RequestFacts) -> Result<Permit, 
     match ask(partition, facts) {
         Asked::Admitted(permit) => Ok(permit),
         Asked::Refused(refusal) => Err(refusal),
-        Asked::Waits(mut waiter) => Runtime::block_on(poll_fn(move |cx| waiter.poll(cx))),
+        Asked::Waits(mut waiter) => loop {
+            let mut turn = Runtime::block_on(poll_fn(|cx| waiter.poll(cx)))?;
+            match turn.go(facts) {
+                Go::Sent(permit) => return Ok(permit),
+                Go::Refused(refusal) => return Err(refusal),
+                Go::Waits(again) => waiter = again,
+            }
+        },
     }
 }
 
@@ -206,6 +213,24 @@ fn one_who_cannot_wait_is_handed_back_or_sent_in_time() {
             Err(refusal) => assert!(matches!(refusal, Refusal::TooLate(_)), "{refusal:?}"),
         }
         other.join().unwrap();
+        is_at_rest(&partition, 1);
+    });
+}
+
+#[test]
+fn one_called_back_hears_of_it_wherever_it_waits() {
+    model(3, || {
+        let partition = partition(ONE_A_SECOND);
+        sent(taken(&partition));
+        let mut waiter = waits(&partition);
+        let other = thread::spawn(move || {
+            let turn = Runtime::block_on(poll_fn(|cx| waiter.poll(cx)));
+            // Its turn has come, and the service below is never ready.
+            turn.map(|mut turn| Runtime::block_on(poll_fn(|cx| turn.poll_recalled(None, cx))))
+        });
+        partition.with(|state, now, wakes| state.recall(now, None, wakes));
+        let (Ok(refusal) | Err(refusal)) = other.join().unwrap();
+        assert!(matches!(refusal, Refusal::TooLate(_)), "{refusal:?}");
         is_at_rest(&partition, 1);
     });
 }

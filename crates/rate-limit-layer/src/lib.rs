@@ -54,7 +54,8 @@
 //!   [`Tenant`](throttle_signal::Tenant)s take turns.
 //! * **Known too late is refused at once**, with the exact wait: see
 //!   [`StartBy`](throttle_signal::StartBy) and [`Deadline`](throttle_signal::Deadline). The refusal
-//!   is a response like the upstream's, never an error.
+//!   is a response like the upstream's, never an error. It comes also to who has room and waits for
+//!   the inner service in vain.
 //! * **Who is not polled delays nobody**: a slot not taken within 2 ms passes on.
 //! * **Nothing is held while waiting**, no readiness of the inner service above all. A request that
 //!   is admitted is sent in `call`, through the instance that was made ready; nothing is boxed,
@@ -128,6 +129,7 @@
 mod body;
 mod bound;
 mod builder;
+mod called;
 mod clock;
 mod control;
 mod core;

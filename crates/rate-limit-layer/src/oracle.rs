@@ -115,7 +115,7 @@ impl World {
         let mut claim = None;
         self.act(|state, now, wakes| claim = Some(state.claim(now, id, &waker, wakes)));
         match claim.unwrap() {
-            Claim::Taken(reservation) => {
+            Claim::Taken(reservation, _) => {
                 let one = self.waiting.remove(index);
                 assert_eq!(reservation.cost, one.asked.0);
                 assert!(

@@ -1,6 +1,7 @@
 #[cfg(feature = "redis")]
 mod fleet;
 mod permit;
+mod turn;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -11,6 +12,7 @@ use throttle_signal::{AccountId, RequestFacts};
 use tokio::time::Instant;
 
 pub(crate) use self::permit::Permit;
+pub(crate) use self::turn::{Go, Turn};
 use crate::Cost;
 use crate::clock::Clock;
 use crate::core::Core;
@@ -21,7 +23,7 @@ use crate::refusal::Refusal;
 use crate::snapshot::{LimitSnapshot, PartitionSnapshot};
 use crate::state::{Admission, Asking, State};
 use crate::sync::{Mutex, MutexGuard};
-use crate::turns::Claim;
+use crate::turns::{Claim, HandedBack};
 use crate::wakes::Wakes;
 
 /// What shares a quota: one account and model. Here its lock meets the clock.
@@ -216,7 +218,8 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Permit, Refusal>> {
+    /// Ready when its turn has come, or it is not to be sent.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, Refusal>> {
         let Some(id) = self.id else {
             return Poll::Pending;
         };
@@ -224,22 +227,18 @@ impl Waiter {
             .partition
             .with(|state, now, wakes| state.claim(now, id, cx.waker(), wakes));
         match claim {
-            Claim::Taken(reservation) => {
+            Claim::Taken(reservation, called) => {
                 self.id = None;
-                Poll::Ready(Ok(Permit::new(
+                Poll::Ready(Ok(Turn::new(
                     Arc::clone(&self.partition),
+                    called,
                     reservation,
                     self.measure,
                 )))
             }
-            Claim::HandedBack { wait, closed } => {
+            Claim::HandedBack(handed_back) => {
                 self.id = None;
-                let wait = Duration::from_nanos(wait);
-                Poll::Ready(Err(if closed {
-                    Refusal::Exhausted(wait)
-                } else {
-                    Refusal::TooLate(Some(wait))
-                }))
+                Poll::Ready(Err(handed_back.into()))
             }
             Claim::Pending { drive } => {
                 if drive {
@@ -247,6 +246,17 @@ impl Waiter {
                 }
                 Poll::Pending
             }
+        }
+    }
+}
+
+impl From<HandedBack> for Refusal {
+    fn from(HandedBack { wait, closed }: HandedBack) -> Self {
+        let wait = Duration::from_nanos(wait);
+        if closed {
+            Self::Exhausted(wait)
+        } else {
+            Self::TooLate(Some(wait))
         }
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct Waiting {
     pub(crate) cost: Cost,
     pub(crate) waker: Option<Waker>,
     pub(crate) standing: Standing,
-    key: Option<Fingerprint>,
+    pub(crate) key: Option<Fingerprint>,
     start_by: Option<u64>,
     line: usize,
     order: Order,

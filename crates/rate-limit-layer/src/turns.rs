@@ -2,6 +2,7 @@ use std::task::Waker;
 
 use throttle_signal::Fingerprint;
 
+use crate::called::Called;
 use crate::core::{Core, Reservation};
 use crate::lines::Order;
 use crate::queue::{Queue, Standing};
@@ -17,6 +18,7 @@ use crate::wakes::Wakes;
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     queue: Queue,
+    called: Called,
     offers: Offers,
     driver: Driving,
 }
@@ -43,9 +45,20 @@ enum Driving {
 /// What one who waits is told.
 #[derive(Debug)]
 pub(crate) enum Claim {
-    Taken(Reservation),
-    Pending { drive: bool },
-    HandedBack { wait: u64, closed: bool },
+    /// It has what it asked for, and is now one of the [`Called`] under this number.
+    Taken(Reservation, usize),
+    Pending {
+        drive: bool,
+    },
+    HandedBack(HandedBack),
+}
+
+/// What one is told that is not sent: how long it would have to wait, in nanoseconds, and whether
+/// because the quota is exhausted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct HandedBack {
+    pub(crate) wait: u64,
+    pub(crate) closed: bool,
 }
 
 /// How long one who was offered a slot has to be polled, in nanoseconds.
@@ -64,7 +77,7 @@ impl Turns {
 
     /// Whether nobody waits and nobody looks after them.
     pub(crate) fn are_over(&self) -> bool {
-        self.queue.len() == 0 && matches!(self.driver, Driving::Nobody)
+        self.queue.len() == 0 && self.called.is_empty() && matches!(self.driver, Driving::Nobody)
     }
 
     /// Has one wait, and returns its number.
@@ -91,27 +104,25 @@ impl Turns {
         let offered = self.offers.withdraw(id);
         self.queue.rejoin(now, id);
         let Some(waiting) = self.queue.get_mut(id) else {
-            return Claim::HandedBack {
-                wait: 0,
-                closed: false,
-            };
+            return Claim::HandedBack(HandedBack::default());
         };
         let cost = waiting.cost;
         if waiting.standing == Standing::HandedBack {
             self.queue.remove(id);
             let at = core.forecast(now, self.queue.backlog(), &cost);
-            return Claim::HandedBack {
+            return Claim::HandedBack(HandedBack {
                 wait: at.map_or(0, |at| at.saturating_sub(now)),
                 closed: core.closed_until() > now,
-            };
+            });
         }
         if (offered || self.queue.head() == Some(id)) && core.has_room(now, &cost) {
+            let key = self.queue.get_mut(id).and_then(|it| it.key.take());
             let reservation = core.reserve(now, cost);
             let weight = core.plan().settings.weight(self.queue.tenant(id));
             self.queue.charge(id, core.share(&cost) / weight);
             self.queue.remove(id);
             self.changed(core, now, wakes);
-            return Claim::Taken(reservation);
+            return Claim::Taken(reservation, self.called.enter(key));
         }
         if let Some(waiting) = self.queue.get_mut(id) {
             match &mut waiting.waker {
@@ -138,9 +149,15 @@ impl Turns {
         self.changed(core, now, wakes);
     }
 
-    /// Hands back those who wait with this key, or all.
+    /// Those whose turn has come.
+    pub(crate) const fn called(&mut self) -> &mut Called {
+        &mut self.called
+    }
+
+    /// Hands back those who wait with this key, or all, and those whose turn has come as well.
     pub(crate) fn recall(&mut self, key: Option<&Fingerprint>, wakes: &mut Wakes) {
         self.queue.recall(key, wakes);
+        self.called.recall(key, wakes);
     }
 
     /// Looks after the queue once something changed. The driver is woken only to look earlier than

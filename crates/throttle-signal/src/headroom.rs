@@ -13,7 +13,8 @@ pub trait Headroom: fmt::Debug + Send + Sync {
     fn earliest(&self, account: &AccountId, facts: &RequestFacts, now: Instant) -> Option<Instant>;
 
     /// Hands back those that wait for room on `account`, with this key or for this model if one is
-    /// named, without sending them: it is known by now that the upstream would refuse them.
+    /// named, without sending them: it is known by now that the upstream would refuse them. Who has
+    /// room and waits for the service below to send it is handed back, too.
     ///
     /// Whoever holds nobody back need not do anything, which is the default.
     fn recall(&self, account: &AccountId, key: Option<&Fingerprint>, model: Option<&str>) {

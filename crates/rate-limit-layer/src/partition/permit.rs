@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use throttle_signal::{RequestFacts, Throttle};
+use throttle_signal::Throttle;
 
-use super::{Partition, Waiter};
+use super::Partition;
 use crate::core::Reservation;
 use crate::estimate::Measure;
 use crate::usage::Usage;
@@ -38,29 +38,6 @@ impl Permit {
     /// The request is on its way.
     pub(crate) fn sent(&mut self) {
         self.sent = true;
-    }
-
-    /// Moves it to now, when the request can really be sent, or, if there is no room any more, has
-    /// it wait again.
-    pub(crate) fn restamp(&mut self, facts: &RequestFacts) -> Result<(), Waiter> {
-        let Some(mut reservation) = self.reservation.take() else {
-            return Ok(());
-        };
-        let asking = self.partition.asking(facts, reservation.cost);
-        let again = self
-            .partition
-            .with(|state, now, wakes| state.restamp(now, &mut reservation, &asking, wakes));
-        match again {
-            None => {
-                self.reservation = Some(reservation);
-                Ok(())
-            }
-            Some(id) => Err(Waiter {
-                partition: Arc::clone(&self.partition),
-                id: Some(id),
-                measure: self.measure,
-            }),
-        }
     }
 
     /// Takes note of what a response says about limits.

@@ -9,6 +9,7 @@
 
 mod accounts;
 mod bodies;
+mod called;
 mod cancel;
 mod contract;
 mod handle;
