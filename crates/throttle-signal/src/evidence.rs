@@ -30,6 +30,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) headers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// Whether the body is an error, whatever the status says.
     pub(crate) error: bool,
+    /// Whether a quota it names allows nothing at all.
+    pub(crate) nothing_allowed: bool,
 }
 
 impl<'a> Evidence<'a> {
@@ -151,6 +153,7 @@ impl<'a> Evidence<'a> {
             }
             Key::Wait(rank) => self.wait(rank, When::parse(&text)),
             Key::Millis(rank) => self.wait(rank, millis(&text).map(When::After)),
+            Key::Allowance => self.nothing_allowed |= text.trim() == "0",
             Key::Headers | Key::Content | Key::Other => {}
         }
     }
@@ -204,6 +207,7 @@ impl<'a> Evidence<'a> {
             && self.waits.is_empty()
             && self.headers.is_empty()
             && !self.error
+            && !self.nothing_allowed
     }
 
     fn merge(&mut self, other: Evidence<'a>) {
@@ -214,6 +218,7 @@ impl<'a> Evidence<'a> {
         self.waits.extend(other.waits);
         self.headers.extend(other.headers);
         self.error |= other.error;
+        self.nothing_allowed |= other.nothing_allowed;
     }
 
     fn into_owned<'b>(self) -> Evidence<'b> {
@@ -228,6 +233,7 @@ impl<'a> Evidence<'a> {
                 .map(|(name, value)| (own(name), own(value)))
                 .collect(),
             error: self.error,
+            nothing_allowed: self.nothing_allowed,
         }
     }
 }

@@ -92,7 +92,7 @@ pub(crate) fn judge(profile: &Profile, case: Case<'_>) -> Option<(Throttle, bool
         .filter(|_| !rule.unsure)
         .unwrap_or(kind.passes_with_time());
     let mut because = profile.because(number);
-    if kind.is_rate() && figures.no_allowance() {
+    if kind.is_rate() && (evidence.nothing_allowed || figures.no_allowance()) {
         (kind, retry) = (Kind::QuotaExhausted, false);
         because = format!("{because}, with a limit of nothing").into();
     } else if kind.is_rate() && figures.never_fits() {
@@ -151,9 +151,13 @@ impl Hearing<'_> {
                     .model
                     .is_some_and(|model| rule.model.iter().any(|pattern| fits(pattern, model)))
         };
+        let stated = |holds: &dyn Fn(Duration) -> bool| self.stated.is_some_and(holds);
         let wait = rule
             .wait_under
-            .is_none_or(|most| self.stated.is_some_and(|wait| wait < most));
+            .is_none_or(|most| stated(&|wait| wait < most))
+            && rule
+                .wait_from
+                .is_none_or(|least| stated(&|wait| wait >= least));
         status && wait && header() && model()
     }
 }

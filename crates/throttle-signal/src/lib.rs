@@ -43,9 +43,9 @@
 //! # Limits
 //!
 //! An error's body is looked at for 64 KiB and five seconds. A compressed one is opened with the features
-//! `decompress` (gzip and deflate), `brotli` and `zstd`, up to as much; without them, and if it is coded
-//! twice, headers and status decide. All crates of the workspace must have one version in a stack:
-//! extensions match by type.
+//! `decompress` (gzip and deflate), `brotli` and `zstd`, each of up to three codings up to as much, as far as
+//! it came: of zstd that is to its last whole block, of 128 KiB at most. Without them headers and status
+//! decide. All crates of the workspace must have one version in a stack: extensions match by type.
 //!
 //! # Cancel safety
 //!

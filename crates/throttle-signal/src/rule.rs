@@ -31,6 +31,7 @@ pub struct Rule {
     pub(crate) header: Option<(&'static str, &'static str)>,
     pub(crate) model: &'static [&'static str],
     pub(crate) wait_under: Option<Duration>,
+    pub(crate) wait_from: Option<Duration>,
     pub(crate) verdict: Option<(Kind, Scope)>,
     pub(crate) retry: Option<bool>,
     pub(crate) typical: Option<Duration>,
@@ -54,6 +55,7 @@ impl Rule {
             header: None,
             model: &[],
             wait_under: None,
+            wait_from: None,
             verdict: None,
             retry: None,
             typical: None,
@@ -118,6 +120,15 @@ impl Rule {
     pub const fn wait_under(self, wait: Duration) -> Self {
         Self {
             wait_under: Some(wait),
+            ..self
+        }
+    }
+
+    /// Requires that the response states a wait, and one at least as long as this.
+    #[must_use]
+    pub const fn wait_from(self, wait: Duration) -> Self {
+        Self {
+            wait_from: Some(wait),
             ..self
         }
     }

@@ -20,6 +20,8 @@ pub(crate) enum Key {
     Wait(u8),
     /// Milliseconds, as before.
     Millis(u8),
+    /// What a quota allows.
+    Allowance,
     /// Response headers of an upstream further up.
     Headers,
     /// A business code that is an error unless it is zero.
@@ -31,7 +33,7 @@ pub(crate) enum Key {
 }
 
 impl Key {
-    fn of(key: &str) -> Self {
+    pub(crate) fn of(key: &str) -> Self {
         match key {
             "code" | "Code" | "type" | "Type" | "__type" | "status" | "reason" | "Reason"
             | "error_type" | "errorType" | "http_code" | "quotaId" | "quota_id" | "name"
@@ -61,8 +63,12 @@ impl Key {
             | "reset_time"
             | "estimated_time"
             | "quotaResetDelay"
+            | "quotaResetTimeStamp"
             | "cooldown"
             | "time_remaining" => Self::Wait(3),
+            "quota_limit_value" | "quotaLimitValue" | "quotaValue" | "quota_value" => {
+                Self::Allowance
+            }
             "headers" => Self::Headers,
             "choices" | "candidates" | "output" | "data" | "content" | "delta" | "messages"
             | "usage" | "links" | "tools" | "input" | "prompt" | "instructions" | "parts" => {
@@ -94,6 +100,7 @@ impl Walk<'_, '_> {
                 self.evidence.code(Cow::Owned(text()));
             }
             Key::Code => self.evidence.code(Cow::Owned(text())),
+            Key::Allowance => self.evidence.nothing_allowed |= number == 0.0,
             _ => {}
         }
     }

@@ -9,7 +9,7 @@ use throttle_signal::Reader;
 
 fuzz_target!(|data: &[u8]| {
     let Some((first, body)) = data.split_first() else { return };
-    let codings = ["gzip", "deflate", "br", "zstd"];
+    let codings = ["gzip", "deflate", "br", "zstd", "br, gzip", "gzip, zstd"];
     let coding = HeaderValue::from_static(codings[usize::from(*first) % codings.len()]);
     let headers = HeaderMap::from_iter([(CONTENT_ENCODING, coding)]);
     let _ = Reader::new().classify("", StatusCode::TOO_MANY_REQUESTS, &headers, body);

@@ -9,6 +9,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::evidence::Evidence;
+use crate::walk::Key;
 use crate::when::When;
 
 /// gRPC's base64 comes with and without padding (gRPC over HTTP/2, "Binary-Header").
@@ -64,10 +65,25 @@ fn detail(any: &[u8], evidence: &mut Evidence<'_>) {
         }
     } else if url.ends_with(b"google.rpc.ErrorInfo") {
         for (number, value) in fields(message) {
-            if let (1, Value::Bytes(reason)) = (number, value) {
-                code(reason, evidence);
+            match (number, value) {
+                (1, Value::Bytes(reason)) => code(reason, evidence),
+                (3, Value::Bytes(entry)) => metadata(entry, evidence),
+                _ => {}
             }
         }
+    }
+}
+
+/// Reads one entry of the metadata of an `ErrorInfo` as the same in JSON is read.
+fn metadata(entry: &[u8], evidence: &mut Evidence<'_>) {
+    let text = |wanted| {
+        fields(entry).find_map(|(number, value)| match value {
+            Value::Bytes(bytes) if number == wanted => std::str::from_utf8(bytes).ok(),
+            _ => None,
+        })
+    };
+    if let (Some(key), Some(value)) = (text(1), text(2)) {
+        evidence.string(Key::of(key), Cow::Owned(value.to_owned()));
     }
 }
 
@@ -167,7 +183,17 @@ mod tests {
             field(2, b"exhausted"),
             any("RetryInfo", &field(1, &duration)),
             any("QuotaFailure", &field(1, &violation)),
-            any("ErrorInfo", &field(1, b"RATE_LIMIT_EXCEEDED")),
+            any(
+                "ErrorInfo",
+                &[
+                    field(1, b"RATE_LIMIT_EXCEEDED"),
+                    field(
+                        3,
+                        &[field(1, b"quota_limit_value"), field(2, b"0")].concat(),
+                    ),
+                ]
+                .concat(),
+            ),
         ]
         .concat();
         let evidence = read(&status);
@@ -178,6 +204,7 @@ mod tests {
         assert!(evidence.codes.contains(&"RequestsPerMinute".into()));
         assert!(evidence.codes.contains(&"RATE_LIMIT_EXCEEDED".into()));
         assert!(evidence.texts.contains(&"too many".into()));
+        assert!(evidence.nothing_allowed);
     }
 
     #[test]

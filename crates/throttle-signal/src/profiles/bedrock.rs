@@ -29,7 +29,10 @@ const RULES: &[Rule] = &[
         .text(&["model"]),
     credential("access", Scope::Account).code(&["AccessDenied*"]),
     overloaded("model not ready", Scope::Model).code(&["ModelNotReady*"]),
+    // A 503 is about capacity and "not related to account-level quotas", whatever its words are; one of
+    // them is "too many connections".
     overloaded("unavailable", Scope::Server).code(&["ServiceUnavailable*"]),
+    overloaded("503", Scope::Server).status(&[503]),
     exhausted("tokens a day", Scope::Model).text(&["tokens per day", "per day"]),
     concurrency("connections", Scope::Account).text(&["too many connections", "concurrent"]),
     concurrency("invocations", Scope::Account).code(&["*Concurrent*"]),

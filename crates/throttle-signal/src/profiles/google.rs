@@ -4,6 +4,8 @@
 //! Every refusal of the Gemini API begins with the sentence that is OpenAI's end of the money; the quota id
 //! decides. A quota by day comes with a delay of seconds that is not honoured.
 
+use std::time::Duration;
+
 use super::short::{credential, exhausted, overloaded, rate, tokens};
 use crate::profile::Table;
 use crate::{Rule, Scope};
@@ -52,6 +54,12 @@ const RULES: &[Rule] = &[
         "monthly spend",
     ]),
     exhausted("quota", Scope::Model).code(&["QUOTA_EXHAUSTED"]),
+    // A plan's window of hours, in the words, and under the codes, of a rate. Limits by the minute are
+    // the longest rates there are here.
+    exhausted("plan window", Scope::Model)
+        .status(SLOWED)
+        .text(&["quota will reset", "quota reached"])
+        .wait_from(LONG),
     // The older form of Google's other APIs, with a 403.
     exhausted("a day's", Scope::Account).code(&["quotaExceeded", "dailyLimitExceeded*"]),
     rate("rate", Scope::Account).code(&["rateLimitExceeded", "userRateLimitExceeded"]),
@@ -110,3 +118,6 @@ const RULES: &[Rule] = &[
 ];
 
 const SLOWED: &[u16] = &[429, 403];
+
+/// A limit by the minute is never over so late.
+const LONG: Duration = Duration::from_secs(10 * 60);
