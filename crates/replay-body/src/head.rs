@@ -54,6 +54,13 @@ impl KeptHead {
         self.headers.unpack()
     }
 
+    /// The first value of a header, by its name in lower case. Nothing is made anew for it.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        let mut headers = Packed::iter(&self.headers.bytes);
+        headers.find_map(|one| (one.name == name.as_bytes()).then_some(one.value))
+    }
+
     /// Makes a request of it, with this body.
     pub fn request<B>(&self, body: B) -> Request<B> {
         let mut request = Request::new(body);
@@ -112,27 +119,45 @@ impl Packed {
         }
     }
 
+    fn iter(mut rest: &[u8]) -> impl Iterator<Item = Header<'_>> {
+        std::iter::from_fn(move || {
+            let (lengths, after) = rest.split_first_chunk::<LENGTHS>()?;
+            let name = usize::from(u16::from_le_bytes([lengths[0], lengths[1]]));
+            let value = u32::from_le_bytes([lengths[2], lengths[3], lengths[4], lengths[5]]);
+            let (name, after) = after.split_at_checked(name)?;
+            let (value, after) = after.split_at_checked(value as usize)?;
+            rest = after;
+            Some(Header {
+                name,
+                value,
+                is_sensitive: lengths[6] != 0,
+            })
+        })
+    }
+
     fn unpack(&self) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(self.count);
         // The values share one copy, which costs one allocation rather than one each.
-        let mut rest = Bytes::copy_from_slice(&self.bytes);
-        while rest.len() >= LENGTHS {
-            let lengths = rest.split_to(LENGTHS);
-            let name_length = usize::from(u16::from_le_bytes([lengths[0], lengths[1]]));
-            let value_length = u32::from_le_bytes([lengths[2], lengths[3], lengths[4], lengths[5]]);
-            let name = rest.split_to(name_length.min(rest.len()));
-            let value = rest.split_to((value_length as usize).min(rest.len()));
+        let shared = Bytes::copy_from_slice(&self.bytes);
+        for one in Self::iter(&shared) {
             // They were a name and a value when they were packed.
             if let (Ok(name), Ok(mut value)) = (
-                HeaderName::from_bytes(&name),
-                HeaderValue::from_maybe_shared(value),
+                HeaderName::from_bytes(one.name),
+                HeaderValue::from_maybe_shared(shared.slice_ref(one.value)),
             ) {
-                value.set_sensitive(lengths[6] != 0);
+                value.set_sensitive(one.is_sensitive);
                 headers.append(name, value);
             }
         }
         headers
     }
+}
+
+/// One of them.
+struct Header<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+    is_sensitive: bool,
 }
 
 #[cfg(test)]
@@ -162,6 +187,11 @@ mod tests {
         assert_eq!(again.version(), request.version());
         assert_eq!(again.headers(), request.headers());
         assert_eq!(kept.headers(), *request.headers());
+        for name in request.headers().keys() {
+            let value = &request.headers()[name];
+            assert_eq!(kept.header(name.as_str()), Some(value.as_bytes()), "{name}");
+        }
+        assert_eq!(kept.header("x"), None);
         assert!(again.headers()["authorization"].is_sensitive());
         assert!(!again.headers()["accept"].is_sensitive());
         let both: Vec<_> = again.headers().get_all("x-two").iter().collect();

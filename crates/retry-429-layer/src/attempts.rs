@@ -3,13 +3,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Request, Response};
 use replay_body::Replay;
-use throttle_signal::{Classified, Reading, RequestFacts, Throttle, Trail};
+use throttle_signal::{Classified, KeptRequest, Reading, RequestFacts, Throttle, Trail};
 use tokio::time::Instant;
 
 use crate::herd::{Turn, Used};
-use crate::kept::Kept;
 use crate::layer::Shared;
 use crate::{Attempt, Decision, Policy};
 
@@ -20,17 +19,25 @@ const LAYER: &str = "retry-429";
 const COST: f64 = 1.0;
 
 /// The attempts at one request so far, and what there is to decide on the next.
-pub(crate) struct Attempts<P> {
-    pub(crate) policy: P,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) reading: Reading,
+pub(crate) struct Attempts<P, B> {
+    shared: Arc<Shared<P>>,
+    // The one copy of the request that further attempts are made from.
+    kept: KeptRequest<B>,
+    // When the first began.
+    started: Instant,
+    // Boxed, since most requests are answered at once and have none of it.
+    course: Option<Box<Course<P>>>,
+}
+
+/// How it went on after a first attempt that was not simply answered.
+struct Course<P> {
+    policy: P,
     // How often it was sent by us.
-    pub(crate) sends: u32,
-    // What happened in the attempts before this one; nothing before the first. Boxed, since most
-    // requests have no second.
-    pub(crate) earlier: Option<Box<Trail>>,
+    sends: u32,
+    // What happened in the attempts before this one; nothing before the first.
+    earlier: Option<Trail>,
     // What the present attempt was paid with.
-    pub(crate) used: Option<Used>,
+    used: Option<Used>,
 }
 
 /// A further attempt that is to be made.
@@ -40,70 +47,97 @@ pub(crate) struct Again<B> {
     pub(crate) turn: Option<Turn>,
 }
 
-impl<P> Attempts<P> {
+impl<P, B> Attempts<P, B> {
     /// None has ended yet.
-    pub(crate) const fn new(policy: P, shared: Arc<Shared>, reading: Reading) -> Self {
+    pub(crate) const fn new(
+        shared: Arc<Shared<P>>,
+        kept: KeptRequest<B>,
+        started: Instant,
+    ) -> Self {
         Self {
-            policy,
             shared,
-            reading,
-            sends: 1,
-            earlier: None,
-            used: None,
+            kept,
+            started,
+            course: None,
         }
     }
 
+    /// How often the request was sent.
+    pub(crate) fn sends(&self) -> u32 {
+        self.course.as_ref().map_or(1, |course| course.sends)
+    }
+
+    /// How to read an answer that is not done with.
+    pub(crate) fn reading(&self) -> Reading {
+        self.shared.reader.resume(&self.kept)
+    }
+
+    /// Whether this is a first attempt that was answered, as most are: there is nothing to do.
+    pub(crate) fn is_done<R>(&self, response: &Response<R>) -> bool {
+        self.course.is_none()
+            && response.status().as_u16() < 400
+            && self.shared.reader.passes(&self.kept, response)
+            && Classified::throttle(response.extensions()).is_none()
+    }
+
+    /// Notes what the next attempt is paid with.
+    pub(crate) fn pay(&mut self, used: Option<Used>) {
+        if let Some(course) = &mut self.course {
+            course.used = used;
+        }
+    }
+
+    /// The request for the next attempt, with this body.
+    pub(crate) fn next(&mut self, body: B) -> Request<B> {
+        if let Some(course) = &mut self.course {
+            course.sends = course.sends.saturating_add(1);
+        }
+        self.kept.request(body)
+    }
+}
+
+impl<P: Clone, B: Replay> Attempts<P, B> {
     /// What follows an error: a further attempt, or nothing.
-    pub(crate) fn after_error<E, B>(&mut self, error: &E, kept: &mut Kept<B>) -> Option<Again<B>>
+    pub(crate) fn after_error<E>(&mut self, error: &E) -> Option<Again<B>>
     where
         P: Policy<E>,
-        B: Replay,
     {
         let now = Instant::now();
-        let elapsed = now.saturating_duration_since(kept.started());
-        let number = self.number(kept);
+        let elapsed = now.saturating_duration_since(self.started);
+        let number = self.number();
         let attempt = Attempt::failed(number, elapsed, error);
-        let decision = self.policy.decide(&attempt);
-        let again = self.again(decision, None, now, kept);
+        let decision = self.course().policy.decide(&attempt);
+        let again = self.again(decision, None, now);
         report(number, decision, again.as_ref().err().copied(), None);
         let (again, step) = again.ok()?;
         self.gather(Trail::default(), step);
         Some(again)
     }
 
-    /// Whether this is a first attempt that was answered, as most are: there is nothing to do.
-    pub(crate) fn is_done<R>(&self, response: &Response<R>) -> bool {
-        self.earlier.is_none()
-            && self.used.is_none()
-            && response.status().as_u16() < 400
-            && Classified::throttle(response.extensions()).is_none()
-    }
-
     /// What follows an answer: a further attempt, which drops it, or the answer to hand up.
-    pub(crate) fn after_answer<E, B, R>(
+    pub(crate) fn after_answer<E, R>(
         &mut self,
         mut response: Response<R>,
-        kept: &mut Kept<B>,
     ) -> Result<Again<B>, Response<R>>
     where
         P: Policy<E>,
-        B: Replay,
     {
         let throttle = Classified::throttle(response.extensions());
         if throttle.is_none() && response.status().as_u16() < 400 {
             // What is answered was worth its send.
-            if let Some((budget, claim)) = self.used.take() {
+            let used = self.course.as_mut().and_then(|course| course.used.take());
+            if let Some((budget, claim)) = used {
                 budget.refund(claim);
             }
             self.finish(&mut response);
             return Err(response);
         }
         let now = Instant::now();
-        let elapsed = now.saturating_duration_since(kept.started());
-        let number = self.number(kept);
+        let elapsed = now.saturating_duration_since(self.started);
+        let number = self.number();
         let attempt = Attempt::answered(number, elapsed, response.status(), throttle);
-        let decision = self.policy.decide(&attempt);
-        let again = self.again(decision, throttle, now, kept);
+        let decision = self.course().policy.decide(&attempt);
+        let again = self.again(decision, throttle, now);
         report(number, decision, again.as_ref().err().copied(), throttle);
         match again {
             Ok((again, step)) => {
@@ -113,7 +147,7 @@ impl<P> Attempts<P> {
             }
             Err(why) => {
                 if throttle.is_some() {
-                    name_model(&mut response, &kept.facts());
+                    name_model(&mut response, &self.facts());
                     if self.shared.owner {
                         own(&mut response);
                     }
@@ -128,26 +162,25 @@ impl<P> Attempts<P> {
     }
 
     /// What comes of a decision: the attempt and what there is to say of it, or why there is none.
-    fn again<B: Replay>(
+    fn again(
         &mut self,
         decision: Decision,
         throttle: Option<&Throttle>,
         now: Instant,
-        kept: &mut Kept<B>,
     ) -> Result<(Again<B>, Step), &'static str> {
-        self.used = None; // the attempt it paid for was not answered
+        self.course().used = None; // the attempt it paid for was not answered
         let (after, why) = match decision {
             Decision::Retry { after, why } => (after, why),
             Decision::GiveBack { why } => return Err(why),
         };
-        let facts = kept.facts();
+        let facts = self.facts();
         let start_by = facts.start_by();
         let in_time = |at| start_by.is_none_or(|start_by| at <= start_by);
         let at = now.checked_add(after).ok_or("the wait never ends")?;
         if !in_time(at) {
             return Err("the wait would pass the deadline");
         }
-        let body = kept.body().ok_or("the body cannot be sent again")?;
+        let body = self.kept.body().ok_or("the body cannot be sent again")?;
         let step = Step { after, why };
         if throttle.is_some_and(Throttle::paced) && after.is_zero() {
             // The limiter below counts it, and holds it.
@@ -175,7 +208,7 @@ impl<P> Attempts<P> {
                 Some((budget, claim))
             }
         };
-        let partition = partition(throttle, &facts, kept.host());
+        let partition = partition(throttle, &facts, self.kept.uri().host());
         let arrived = facts.arrived();
         let turn = self
             .shared
@@ -190,27 +223,56 @@ impl<P> Attempts<P> {
         trail.waited = trail.waited.saturating_add(step.after);
         let millis = u64::try_from(step.after.as_millis()).unwrap_or(u64::MAX);
         let wait = Duration::from_millis(millis);
-        let number = self.sends;
+        let course = self.course();
+        let number = course.sends;
         trail.step(
             LAYER,
             format!("attempt {number} again after {wait:?}: {}", step.why),
         );
-        if let Some(earlier) = self.earlier.take() {
-            trail.absorb(*earlier);
+        if let Some(earlier) = course.earlier.take() {
+            trail.absorb(earlier);
         }
-        self.earlier = Some(Box::new(trail));
+        course.earlier = Some(trail);
     }
 
     /// Puts what happened before into the trail of the answer that is handed up.
     fn finish<R>(&mut self, response: &mut Response<R>) {
-        if let Some(earlier) = self.earlier.take() {
-            Trail::of(response.extensions_mut()).absorb(*earlier);
+        let earlier = self
+            .course
+            .as_mut()
+            .and_then(|course| course.earlier.take());
+        if let Some(earlier) = earlier {
+            Trail::of(response.extensions_mut()).absorb(earlier);
         }
     }
 
-    /// Which attempt the present one is, with those that a client above made.
-    fn number<B: Replay>(&self, kept: &Kept<B>) -> u32 {
-        self.sends.saturating_add(kept.made_above())
+    /// Which attempt the present one is, with those that a client above says it has made of this
+    /// request, as the SDKs of `OpenAI` and Anthropic do.
+    fn number(&self) -> u32 {
+        let count = self.kept.header("x-stainless-retry-count");
+        let above = count.and_then(|count| std::str::from_utf8(count).ok()?.trim().parse().ok());
+        self.sends().saturating_add(above.unwrap_or(0))
+    }
+
+    /// What is known of the request, gathered now for all further attempts, with the time of arrival
+    /// of the first: by that a limiter below gives a request its old place back.
+    ///
+    /// The request was sent without facts if it came without: whoever needs them below gathers them,
+    /// and most requests are answered.
+    fn facts(&mut self) -> RequestFacts {
+        self.kept.facts(self.started)
+    }
+
+    fn course(&mut self) -> &mut Course<P> {
+        let policy = &self.shared.policy;
+        self.course.get_or_insert_with(|| {
+            Box::new(Course {
+                policy: policy.clone(),
+                sends: 1,
+                earlier: None,
+                used: None,
+            })
+        })
     }
 }
 

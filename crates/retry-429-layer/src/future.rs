@@ -15,7 +15,6 @@ use tower_service::Service;
 use crate::Policy;
 use crate::attempts::{Again, Attempts};
 use crate::herd::{Turn, Used};
-use crate::kept::Kept;
 
 pin_project! {
     /// Response future of [`Retry429`](crate::Retry429).
@@ -31,8 +30,7 @@ pin_project! {
         R: Body, // for `PeekBody<R>`
     {
         service: S,
-        kept: Kept<B>,
-        attempts: Attempts<P>,
+        attempts: Attempts<P, B>,
         #[pin]
         state: State<S::Future, B, R>,
     }
@@ -63,10 +61,9 @@ where
     S: Service<Request<B>>,
     R: Body,
 {
-    pub(crate) fn new(first: S::Future, service: S, kept: Kept<B>, attempts: Attempts<P>) -> Self {
+    pub(crate) const fn new(first: S::Future, service: S, attempts: Attempts<P, B>) -> Self {
         Self {
             service,
-            kept,
             attempts,
             state: State::Called { future: first },
         }
@@ -76,7 +73,7 @@ where
 impl<S, P, B, R> Future for ResponseFuture<S, P, B, R>
 where
     S: Service<Request<B>, Response = Response<R>>,
-    P: Policy<S::Error>,
+    P: Policy<S::Error> + Clone,
     B: Replay,
     R: Body<Data = Bytes>,
 {
@@ -89,27 +86,16 @@ where
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Called { future } => match ready!(future.poll(cx)) {
-                    Ok(response) => {
-                        let mut read = attempts.reading.read(response);
-                        match Pin::new(&mut read).poll(cx) {
-                            Poll::Pending => State::Reading { read },
-                            Poll::Ready(response) if attempts.is_done(&response) => {
-                                this.state.set(State::Done);
-                                return Poll::Ready(Ok(response));
-                            }
-                            Poll::Ready(response) => {
-                                match attempts.after_answer(response, this.kept) {
-                                    Ok(again) => State::again(again),
-                                    Err(response) => {
-                                        this.state.set(State::Done);
-                                        return Poll::Ready(Ok(response));
-                                    }
-                                }
-                            }
-                        }
+                    // Nearly every answer: the first, and no refusal.
+                    Ok(response) if attempts.is_done(&response) => {
+                        this.state.set(State::Done);
+                        return Poll::Ready(Ok(response.map(PeekBody::new)));
                     }
+                    Ok(response) => State::Reading {
+                        read: attempts.reading().read(response),
+                    },
                     Err(error) => {
-                        let Some(again) = attempts.after_error(&error, this.kept) else {
+                        let Some(again) = attempts.after_error(&error) else {
                             this.state.set(State::Done);
                             return Poll::Ready(Err(error));
                         };
@@ -118,7 +104,7 @@ where
                 },
                 StateProj::Reading { read } => {
                     let response = ready!(Pin::new(read).poll(cx));
-                    match attempts.after_answer(response, this.kept) {
+                    match attempts.after_answer(response) {
                         Ok(again) => State::again(again),
                         Err(response) => {
                             this.state.set(State::Done);
@@ -127,7 +113,8 @@ where
                     }
                 }
                 StateProj::Waiting { waiting } => {
-                    attempts.used = ready!(waiting.poll(cx));
+                    let used = ready!(waiting.poll(cx));
+                    attempts.pay(used);
                     State::Readying {
                         body: waiting.body.take(),
                     }
@@ -140,9 +127,8 @@ where
                     let Some(body) = body.take() else {
                         return Poll::Pending; // `take` is called once
                     };
-                    attempts.sends = attempts.sends.saturating_add(1);
                     State::Called {
-                        future: this.service.call(this.kept.request(body)),
+                        future: this.service.call(attempts.next(body)),
                     }
                 }
                 StateProj::Done => return Poll::Pending,
@@ -201,7 +187,7 @@ where
             State::Done => "Done",
         };
         f.debug_struct("ResponseFuture")
-            .field("sends", &self.attempts.sends)
+            .field("sends", &self.attempts.sends())
             .field("state", &format_args!("{state}"))
             .finish_non_exhaustive()
     }

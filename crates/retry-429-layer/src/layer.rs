@@ -16,13 +16,13 @@ use crate::{Backoff, Budget, Retry429, TokenBudget};
 /// Clones, and all services made by them, share one budget and one order of those that wait.
 #[derive(Clone)]
 pub struct Retry429Layer<P = Backoff> {
-    policy: P,
-    shared: Shared,
+    shared: Shared<P>,
 }
 
 /// What all services of a layer have in common.
 #[derive(Clone)]
-pub(crate) struct Shared {
+pub(crate) struct Shared<P> {
+    pub(crate) policy: P,
     pub(crate) reader: Reader,
     pub(crate) budget: Option<Arc<dyn Budget>>,
     pub(crate) herd: Arc<Herd>,
@@ -41,12 +41,13 @@ impl<P> Retry429Layer<P> {
     /// Creates a layer that retries by `policy`, within the default [`TokenBudget`].
     pub fn with_policy(policy: P) -> Self {
         let shared = Shared {
+            policy,
             reader: Reader::new(),
             budget: Some(Arc::new(TokenBudget::default())),
             herd: Arc::default(),
             owner: false,
         };
-        Self { policy, shared }
+        Self { shared }
     }
 
     /// Sets the reader of responses. It matters where no layer below reads them already.
@@ -90,7 +91,7 @@ impl Default for Retry429Layer {
 impl<P: fmt::Debug> fmt::Debug for Retry429Layer<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Retry429Layer")
-            .field("policy", &self.policy)
+            .field("policy", &self.shared.policy)
             .field("reader", &self.shared.reader)
             .field("budget", &self.shared.budget)
             .finish_non_exhaustive()
@@ -104,6 +105,6 @@ where
     type Service = Retry429<S, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Retry429::new(inner, self.policy.clone(), Arc::new(self.shared.clone()))
+        Retry429::new(inner, Arc::new(self.shared.clone()))
     }
 }

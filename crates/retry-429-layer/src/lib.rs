@@ -101,7 +101,6 @@ mod backoff;
 mod budget;
 mod future;
 mod herd;
-mod kept;
 mod layer;
 mod policy;
 mod random;

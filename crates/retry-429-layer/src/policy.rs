@@ -11,8 +11,8 @@ use crate::Attempt;
 ///
 /// # State
 ///
-/// The layer clones its policy once for each request. What a policy keeps in `self` therefore lasts
-/// for that request alone; what requests are to share goes behind an [`Arc`](std::sync::Arc).
+/// The layer clones its policy once for each request it asks it about. What a policy keeps in `self`
+/// therefore lasts for that request alone; what requests are to share goes behind an [`Arc`](std::sync::Arc).
 ///
 /// # Example
 ///

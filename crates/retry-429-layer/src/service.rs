@@ -6,11 +6,11 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use replay_body::{PeekBody, Replay};
+use throttle_signal::KeptRequest;
 use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::attempts::Attempts;
-use crate::kept::Kept;
 use crate::layer::Shared;
 use crate::{Backoff, Policy, ResponseFuture};
 
@@ -22,20 +22,14 @@ use crate::{Backoff, Policy, ResponseFuture};
 ///
 /// The inner service must be [`Clone`]: each response future keeps a clone to send further
 /// attempts through, while this service goes on to serve other requests.
-#[derive(Clone)]
 pub struct Retry429<S, P = Backoff> {
     inner: S,
-    policy: P,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<P>>,
 }
 
 impl<S, P> Retry429<S, P> {
-    pub(crate) const fn new(inner: S, policy: P, shared: Arc<Shared>) -> Self {
-        Self {
-            inner,
-            policy,
-            shared,
-        }
+    pub(crate) const fn new(inner: S, shared: Arc<Shared<P>>) -> Self {
+        Self { inner, shared }
     }
 
     /// Returns a reference to the inner service.
@@ -73,13 +67,22 @@ where
         if let Some(budget) = &self.shared.budget {
             budget.deposit();
         }
-        let reading = self.shared.reader.begin(&request);
-        let kept = Kept::of(&request, Instant::now());
+        let kept = KeptRequest::of(&request);
+        let attempts = Attempts::new(Arc::clone(&self.shared), kept, Instant::now());
         // The first attempt must go through `self.inner`: it is the instance `poll_ready` made
         // ready. The clone is not ready, and the future does not use it before it is.
         let first = self.inner.call(request);
-        let attempts = Attempts::new(self.policy.clone(), Arc::clone(&self.shared), reading);
-        ResponseFuture::new(first, self.inner.clone(), kept, attempts)
+        ResponseFuture::new(first, self.inner.clone(), attempts)
+    }
+}
+
+// Not derived: what is shared is not cloned.
+impl<S: Clone, P> Clone for Retry429<S, P> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            shared: Arc::clone(&self.shared),
+        }
     }
 }
 
@@ -87,7 +90,7 @@ impl<S: fmt::Debug, P: fmt::Debug> fmt::Debug for Retry429<S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Retry429")
             .field("inner", &self.inner)
-            .field("policy", &self.policy)
+            .field("policy", &self.shared.policy)
             .finish_non_exhaustive()
     }
 }

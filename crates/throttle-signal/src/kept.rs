@@ -1,11 +1,13 @@
 use std::fmt;
 
 use bytes::Bytes;
+use http::header::HOST;
 use http::{Extensions, HeaderMap, Request, Uri};
 use replay_body::{Kept, KeptHead, Replay};
 use tokio::time::Instant;
 
 use crate::RequestFacts;
+use crate::host::Host;
 
 /// What a layer keeps of a request to send it again: [head](KeptHead), [body](Kept) and what travels with
 /// them.
@@ -76,11 +78,7 @@ impl<B: Replay> KeptRequest<B> {
     /// The facts it carries; gathered now, if it carries none, for all further sends. `arrived` is when
     /// it came.
     pub fn facts(&mut self, arrived: Instant) -> RequestFacts {
-        let found = match &self.along {
-            Along::Facts(facts) => facts.as_ref(),
-            Along::All(extensions) => RequestFacts::get(extensions),
-        };
-        if let Some(facts) = found {
+        if let Some(facts) = self.known() {
             return facts.clone();
         }
         let body = self.bytes().unwrap_or_default();
@@ -110,6 +108,30 @@ impl<B> KeptRequest<B> {
     #[must_use]
     pub fn headers(&self) -> HeaderMap {
         self.head.headers()
+    }
+
+    /// The first value of a header, by its name in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.head.header(name)
+    }
+
+    /// The facts it came with.
+    pub(crate) fn known(&self) -> Option<&RequestFacts> {
+        match &self.along {
+            Along::Facts(facts) => facts.as_ref(),
+            Along::All(extensions) => RequestFacts::get(extensions),
+        }
+    }
+
+    /// Whom it went to.
+    pub(crate) fn host(&self) -> Host<'_> {
+        match self.uri().authority() {
+            Some(authority) => Host::Authority(authority),
+            None => self
+                .header(HOST.as_str())
+                .map_or(Host::Unknown, Host::of_header),
+        }
     }
 
     /// The request again, with this body.

@@ -3,13 +3,15 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::header::HOST;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 
+use crate::host::KeptHost;
 use crate::judge::{Case, judge};
+use crate::look::{Look, hides_errors, look};
 use crate::profiles;
-use crate::reading::{Host, Reading};
+use crate::reading::{Reading, stranger};
 use crate::suspicion::Suspicion;
-use crate::{Profile, RequestFacts, Throttle};
+use crate::{KeptRequest, Profile, RequestFacts, Throttle};
 
 /// Reads responses for a layer: which profile applies, and what the response means.
 ///
@@ -30,9 +32,13 @@ use crate::{Profile, RequestFacts, Throttle};
 /// assert_eq!(read("api.openai.com").map(|it| it.kind()), Some(Kind::QuotaExhausted));
 /// ```
 #[derive(Clone)]
-pub struct Reader {
+pub struct Reader(Arc<Settings>);
+
+// Behind one `Arc`, since layers clone it for each request.
+#[derive(Clone)]
+struct Settings {
     everywhere: Option<Profile>,
-    added: Option<Arc<[Profile]>>,
+    added: Vec<Profile>,
     clock: Option<fn() -> SystemTime>,
     hold_trailers: bool,
     suspicion: Arc<Suspicion>,
@@ -43,77 +49,87 @@ impl Reader {
     /// generic one for strangers.
     #[must_use]
     pub fn new() -> Self {
-        Self {
+        Self(Arc::new(Settings {
             everywhere: None,
-            added: None,
+            added: Vec::new(),
             clock: Some(time_of_day),
             hold_trailers: false,
             suspicion: Arc::default(),
-        }
+        }))
     }
 
     /// Takes this profile for every host, for where the host does not tell: loopback, a relay, a
     /// channel.
     #[must_use]
-    pub fn profile(self, profile: Profile) -> Self {
-        Self {
-            everywhere: Some(profile),
-            ..self
-        }
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.edit().everywhere = Some(profile);
+        self
     }
 
     /// Takes this profile for its hosts, before those added earlier and the built-in ones.
     #[must_use]
-    pub fn also(self, profile: Profile) -> Self {
-        let earlier = self.added.as_deref().unwrap_or_default();
-        let added = std::iter::once(profile).chain(earlier.iter().cloned());
-        Self {
-            added: Some(added.collect()),
-            ..self
-        }
+    pub fn also(mut self, profile: Profile) -> Self {
+        self.edit().added.insert(0, profile);
+        self
     }
 
     /// Measures dates by this clock where a response has no `Date` of its own. By default it is the
     /// system's.
     #[must_use]
-    pub fn clock(self, clock: fn() -> SystemTime) -> Self {
-        Self {
-            clock: Some(clock),
-            ..self
-        }
+    pub fn clock(mut self, clock: fn() -> SystemTime) -> Self {
+        self.edit().clock = Some(clock);
+        self
     }
 
     /// Passes over dates where a response has no `Date` of its own.
     #[must_use]
-    pub fn without_clock(self) -> Self {
-        Self {
-            clock: None,
-            ..self
-        }
+    pub fn without_clock(mut self) -> Self {
+        self.edit().clock = None;
+        self
     }
 
     /// Holds gRPC answers back until their trailers, if they come within 64 KiB, so that a refusal
     /// sent after the headers is read, too. For unary calls: a stream is held to its 64 KiB or end.
     #[must_use]
-    pub fn hold_trailers(self, hold: bool) -> Self {
-        Self {
-            hold_trailers: hold,
-            ..self
-        }
+    pub fn hold_trailers(mut self, hold: bool) -> Self {
+        self.edit().hold_trailers = hold;
+        self
     }
 
     /// Chooses the profile of a request, before it is sent.
     #[must_use]
     pub fn begin<B>(&self, request: &Request<B>) -> Reading {
         let host = match request.uri().authority() {
-            Some(authority) => Host::Authority(authority.clone()),
+            Some(authority) => KeptHost::Authority(authority.clone()),
             None => request
                 .headers()
                 .get(HOST)
-                .map_or(Host::Unknown, |host| Host::Header(host.clone())),
+                .map_or(KeptHost::Unknown, |host| KeptHost::Header(host.clone())),
         };
         let facts = RequestFacts::get(request.extensions()).cloned();
         Reading::new(self.clone(), host, facts)
+    }
+
+    /// The same for a request that was sent and [kept](KeptRequest), once there is a response that has
+    /// to be read: see [`passes`](Self::passes).
+    #[must_use]
+    pub fn resume<B>(&self, kept: &KeptRequest<B>) -> Reading {
+        Reading::new(self.clone(), kept.host().into(), kept.known().cloned())
+    }
+
+    /// Whether the response to a kept request needs no reading: it was read below, or is a success that
+    /// [`Reading::read`] would hand on as it came.
+    ///
+    /// Nearly every response passes, and asking costs less than reading one that does.
+    #[must_use]
+    pub fn passes<B, R>(&self, kept: &KeptRequest<B>, response: &Response<R>) -> bool {
+        let hides_errors = || hides_errors(self, kept.host());
+        let passes = look(self, response, kept.known(), hides_errors) == Look::Pass;
+        if passes && response.status().is_success() {
+            self.suspicion()
+                .clear(|| stranger(kept.host(), kept.known()));
+        }
+        passes
     }
 
     /// Names what a response is, from its parts. `None` for what is no refusal.
@@ -134,7 +150,7 @@ impl Reader {
             trailers: None,
             body,
             model: None,
-            clock: self.clock,
+            clock: self.0.clock,
         };
         judge(self.profile_for(host), case).map(|(throttle, _)| throttle)
     }
@@ -143,35 +159,38 @@ impl Reader {
         judge(
             self.profile_for(host),
             Case {
-                clock: self.clock,
+                clock: self.0.clock,
                 ..case
             },
         )
     }
 
     pub(crate) fn profile_for(&self, host: &str) -> &Profile {
-        if let Some(profile) = &self.everywhere {
+        if let Some(profile) = &self.0.everywhere {
             return profile;
         }
-        let added = self.added.as_deref().unwrap_or_default();
+        let mut added = self.0.added.iter();
         added
-            .iter()
             .find(|profile| profile.is_for(host))
             .unwrap_or_else(|| profiles::for_host(host))
     }
 
     /// Whether the profile of a host that ends so has to be asked whether errors come with successes.
     pub(crate) fn may_hide_errors(&self, tail: &str) -> bool {
-        let only_built_in = self.everywhere.is_none() && self.added.is_none();
+        let only_built_in = self.0.everywhere.is_none() && self.0.added.is_empty();
         !only_built_in || profiles::may_hide_errors(tail)
     }
 
     pub(crate) fn suspicion(&self) -> &Suspicion {
-        &self.suspicion
+        &self.0.suspicion
     }
 
     pub(crate) fn holds_trailers(&self) -> bool {
-        self.hold_trailers
+        self.0.hold_trailers
+    }
+
+    fn edit(&mut self) -> &mut Settings {
+        Arc::make_mut(&mut self.0)
     }
 }
 
@@ -184,10 +203,10 @@ impl Default for Reader {
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader")
-            .field("everywhere", &self.everywhere)
-            .field("added", &self.added)
-            .field("clock", &self.clock.is_some())
-            .field("hold_trailers", &self.hold_trailers)
+            .field("everywhere", &self.0.everywhere)
+            .field("added", &self.0.added)
+            .field("clock", &self.0.clock.is_some())
+            .field("hold_trailers", &self.0.hold_trailers)
             .finish_non_exhaustive()
     }
 }

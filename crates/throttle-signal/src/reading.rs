@@ -6,22 +6,19 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::response::Parts;
-use http::uri::Authority;
 use http::{HeaderMap, Response};
 use http_body::Body;
 use replay_body::{Peek, PeekBody};
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::host::{Host, KeptHost};
 use crate::judge::Case;
+use crate::look::{Look, SUCCESS, hides_errors, look};
 use crate::{Classified, Reader, RequestFacts, sse};
 
 /// How much of an error's body is looked at.
 const ERROR: usize = 64 * 1024;
-
-/// How much of a success's body is looked at where errors hide in it. They are short.
-const SUCCESS: usize = 8 * 1024;
 
 /// How long the head of an error's body may take. After that what has come is judged.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,60 +27,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Reading {
     reader: Reader,
-    host: Host,
+    host: KeptHost,
     facts: Option<RequestFacts>,
 }
 
-/// Whom the request went to, kept without a copy.
-#[derive(Clone, Debug)]
-pub(crate) enum Host {
-    Authority(Authority),
-    Header(HeaderValue),
-    Unknown,
-}
-
-impl Host {
-    fn as_str(&self) -> &str {
-        match self {
-            Self::Authority(authority) => authority.host(),
-            Self::Header(value) => {
-                let host = value.to_str().unwrap_or_default();
-                host.rsplit_once(':').map_or(host, |(host, _)| host)
-            }
-            Self::Unknown => "",
-        }
-    }
-
-    /// A text that ends as the host does. Finding where it begins costs more than all else there is
-    /// to do for a success, and only a port has to be taken off for that.
-    fn tail(&self) -> &str {
-        let whole = match self {
-            Self::Authority(authority) => authority.as_str(),
-            Self::Header(value) => value.to_str().unwrap_or_default(),
-            Self::Unknown => "",
-        };
-        if whole.ends_with(|last: char| last.is_ascii_digit()) {
-            self.as_str()
-        } else {
-            whole
-        }
-    }
-}
-
-/// How far a body is to be read.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Look {
-    Pass,
-    // Nothing in the body would tell more than the headers do.
-    Headers,
-    Error,
-    Success,
-    FirstEvent,
-    Trailers,
-}
-
 impl Reading {
-    pub(crate) fn new(reader: Reader, host: Host, facts: Option<RequestFacts>) -> Self {
+    pub(crate) fn new(reader: Reader, host: KeptHost, facts: Option<RequestFacts>) -> Self {
         Self {
             reader,
             host,
@@ -101,7 +50,8 @@ impl Reading {
     where
         B: Body<Data = Bytes>,
     {
-        let state = match self.look(&response) {
+        let hides_errors = || hides_errors(&self.reader, self.host.get());
+        let state = match look(&self.reader, &response, self.facts.as_ref(), hides_errors) {
             Look::Pass => {
                 if response.status().is_success() {
                     self.reader.suspicion().clear(|| self.stranger());
@@ -145,51 +95,6 @@ impl Reading {
         Read { state }
     }
 
-    /// How far to read a response with this head.
-    fn look<B>(&self, response: &Response<B>) -> Look {
-        if response.extensions().get::<Classified>().is_some() {
-            return Look::Pass;
-        }
-        let status = response.status();
-        if status.as_u16() >= 400 {
-            return Look::Error;
-        }
-        let headers = response.headers();
-        let Some(content_type) = headers.get(CONTENT_TYPE).filter(|_| status.is_success()) else {
-            return Look::Pass;
-        };
-        let content_type = content_type.as_bytes();
-        if content_type.starts_with(b"text/event-stream") {
-            // A wait on a success is Azure's sign of a stream that is about to fail.
-            let holds = |facts: &RequestFacts| facts.hold_first_event();
-            let holds = self.facts.as_ref().is_some_and(holds);
-            return if holds || headers.contains_key(RETRY_AFTER) {
-                Look::FirstEvent
-            } else {
-                Look::Pass
-            };
-        }
-        if content_type.starts_with(b"application/grpc") {
-            return if headers.contains_key("grpc-status") {
-                Look::Headers
-            } else if self.reader.holds_trailers() {
-                Look::Trailers
-            } else {
-                Look::Pass
-            };
-        }
-        if self.hides_errors() && !is_longer(headers, SUCCESS) {
-            return Look::Success;
-        }
-        Look::Pass
-    }
-
-    /// Whether errors may come with this host's successes.
-    fn hides_errors(&self) -> bool {
-        self.reader.may_hide_errors(self.host.tail())
-            && self.reader.profile_for(self.host.as_str()).hides_errors()
-    }
-
     fn judge(&self, parts: &mut Parts, trailers: Option<&HeaderMap>, body: &[u8]) {
         let facts = self.facts.as_ref();
         let case = Case {
@@ -200,7 +105,7 @@ impl Reading {
             model: facts.and_then(RequestFacts::model).map(AsRef::as_ref),
             clock: None,
         };
-        let judged = self.reader.judge(self.host.as_str(), case);
+        let judged = self.reader.judge(self.host.get().as_str(), case);
         let throttle = judged.map(|(throttle, suspect)| {
             if suspect && self.is_confirmed() {
                 throttle.into_exhausted()
@@ -231,23 +136,19 @@ impl Reading {
         suspicion.is_confirmed(self.stranger(), Instant::now())
     }
 
-    /// Whom a suspicion is about: the key, or who holds it, at this host.
     fn stranger(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.host.as_str().hash(&mut hasher);
-        if let Some(facts) = &self.facts {
-            (facts.account(), facts.key()).hash(&mut hasher);
-        }
-        hasher.finish()
+        stranger(self.host.get(), self.facts.as_ref())
     }
 }
 
-/// Whether the body states that it is longer than this.
-fn is_longer(headers: &HeaderMap, most: usize) -> bool {
-    let length = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok());
-    length.is_some_and(|length| length.parse::<usize>().is_ok_and(|length| length > most))
+/// Whom a suspicion is about: the key, or who holds it, at this host.
+pub(crate) fn stranger(host: Host<'_>, facts: Option<&RequestFacts>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    host.as_str().hash(&mut hasher);
+    if let Some(facts) = facts {
+        (facts.account(), facts.key()).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// Whether the beginning of a success shows an answer rather than an error.
