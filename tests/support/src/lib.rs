@@ -4,7 +4,7 @@
 //! came. Under tokio's paused clock that makes a test a timeline: so many seconds in, this request;
 //! so many later, that one. [`Steps`] is a body that fails, hangs or takes its time. [`process`]
 //! starts real programs, [`redis`] real stores, and [`Proxy`] stands between a client and one of
-//! them.
+//! them. [`Events`] listens to what is traced.
 //!
 //! # Example
 //!
@@ -40,6 +40,7 @@ pub mod process;
 pub mod redis;
 
 mod answer;
+mod events;
 mod proxy;
 mod steps;
 mod upstream;
@@ -47,6 +48,7 @@ mod upstream;
 pub use self::answer::{
     Answer, UpstreamError, event, json, ok, sse, throttled, throttled_for, with_status,
 };
+pub use self::events::{Events, alone};
 pub use self::proxy::Proxy;
 pub use self::steps::{BodyError, NotUnpin, Steps};
 pub use self::upstream::{Seen, Upstream, UpstreamFuture};

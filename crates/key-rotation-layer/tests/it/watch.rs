@@ -1,12 +1,12 @@
 //! What the features emit: enough to see what happens, and no secret.
 
-use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use key_rotation_layer::{KeyPool, KeyRotationLayer};
+use test_support::{Events, alone};
 use throttle_signal::{Kind, Scope, Wait};
 use tower::{Layer, ServiceExt};
+use tracing::Level;
 
 use crate::upstream::{Upstream, refused, request, throttle};
 
@@ -28,54 +28,18 @@ async fn run() {
     }
 }
 
-/// In a process of its own: whether anybody listens to an event is remembered for all threads, and the
-/// other tests, to which nobody listens, run in them.
 #[test]
 fn events_tell_what_was_refused_and_what_is_done() {
-    let alone = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["watch::events", "--exact", "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&alone.stdout);
-    assert!(
-        alone.status.success() && said.contains("1 passed"),
-        "{said}"
-    );
+    alone("watch::events");
 }
 
 #[tokio::test(start_paused = true)]
 #[ignore = "the test before runs it"]
 async fn events() {
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    let events = Events::listen(Level::TRACE);
     run().await;
-    drop(guard);
-
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    let events: Vec<_> = text
-        .lines()
-        .filter(|line| line.contains("key_rotation_layer"))
-        .collect();
+    let text = events.text();
+    let events = events.of("key_rotation_layer");
     assert_eq!(events.len(), 3, "{text}");
     assert!(
         events[0].contains("refused account=a")

@@ -1,13 +1,11 @@
 //! What the features emit.
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use rate_limit_layer::{Limiter, Quota};
-use test_support::{Upstream, ok, throttled};
+use test_support::{Events, Upstream, alone, ok, throttled};
 use throttle_signal::StartBy;
 use tokio::time::Instant;
+use tracing::Level;
 
 use crate::support::{chat, ms, send, service};
 
@@ -69,65 +67,30 @@ fn metrics_count_waits_and_refusals() {
     );
 }
 
-/// In a process of its own: whether anybody listens to an event is remembered for all threads, and
-/// the other tests, to which nobody listens, run in them.
 #[test]
 fn events_tell_of_waits_and_refusals() {
-    let alone = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["watch::events", "--exact", "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&alone.stdout);
-    assert!(
-        alone.status.success() && said.contains("1 passed"),
-        "{said}"
-    );
+    alone("watch::events");
 }
 
 #[test]
 #[ignore = "the test before runs it"]
 fn events() {
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-        .with_writer(move || writer.clone())
-        .with_ansi(false)
-        .finish();
-    tracing::subscriber::with_default(subscriber, run);
-
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    let events: Vec<_> = text
-        .lines()
-        .filter(|line| line.contains("rate_limit_layer"))
-        .collect();
-    assert_eq!(events.len(), 3, "{text}");
+    let events = Events::listen(Level::TRACE);
+    run();
+    let events = events.of("rate_limit_layer");
+    assert_eq!(events.len(), 3, "{events:?}");
     assert!(
         events[0].contains("DEBUG")
             && events[0].contains("refused")
             && events[0].contains("paced=true"),
-        "{text}"
+        "{events:?}"
     );
     assert!(
         events[1].contains("TRACE") && events[1].contains("sent after a wait"),
-        "{text}"
+        "{events:?}"
     );
     assert!(
         events[2].contains("handed back") && events[2].contains("model=\"m\""),
-        "{text}"
+        "{events:?}"
     );
 }
