@@ -132,6 +132,11 @@ pub(super) const WORDS: &[Rule] = &[
             "本周",
             "每周",
         ]),
+    // "monthly" and "limit" with the limited thing's name between them.
+    exhausted("a plan's month or week", Scope::Account)
+        .status(SLOWED)
+        .text(&["monthly", "weekly"])
+        .and(&["limit", "quota", "allowance"]),
 ];
 
 const DAY: &[&str] = &[
