@@ -72,6 +72,10 @@ impl<'a> Evidence<'a> {
         for event in sse::events(body) {
             let mut found = Self::default();
             let _ = found.json(event.data);
+            if let Some(words) = sse::failure(event.data) {
+                found.error = true;
+                found.text(words);
+            }
             if found.error || event.name == b"error" {
                 *self = found;
                 self.error = true;

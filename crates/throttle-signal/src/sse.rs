@@ -1,3 +1,10 @@
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::Deserializer;
+
+use crate::demand::Text;
+
 /// One event of a stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Event<'a> {
@@ -102,6 +109,17 @@ fn has_content(data: &[u8]) -> bool {
     })
 }
 
+/// What a chunk says of its own failure: Model Studio ends a stream it refuses with a chunk whose
+/// `finish_reason` is `error_finish` and whose content is the error.
+pub(crate) fn failure(data: &[u8]) -> Option<Cow<'_, str>> {
+    if !value_of(data, b"\"finish_reason\"")?.starts_with(b"\"error_finish\"") {
+        return None;
+    }
+    let content = value_of(data, b"\"content\"")?;
+    let Text(words) = Text::deserialize(&mut Deserializer::from_slice(content)).ok()?;
+    words
+}
+
 /// What stands behind the last of a key's places, up to the end of the data. Good enough for small
 /// chunks, where no text contains keys in quotes that are not escaped.
 fn value_of<'a>(data: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
@@ -148,5 +166,19 @@ mod tests {
         ] {
             assert!(begun(head.as_bytes()), "{head}");
         }
+    }
+
+    #[test]
+    fn only_a_chunk_that_ends_in_error_is_a_failure() {
+        let chunk = |end: &str| {
+            format!(
+                r#"{{"choices":[{{"delta":{{"content":"a \"b\""}},"finish_reason":"{end}"}}]}}"#
+            )
+        };
+        let words = failure(chunk("error_finish").as_bytes()).map(Cow::into_owned);
+        assert_eq!(words.as_deref(), Some("a \"b\""));
+        assert_eq!(failure(chunk("stop").as_bytes()), None);
+        assert_eq!(failure(br#"{"finish_reason":"error_finish"}"#), None);
+        assert_eq!(failure(b"[DONE]"), None);
     }
 }

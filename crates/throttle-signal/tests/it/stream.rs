@@ -50,6 +50,24 @@ async fn a_stream_is_held_to_its_first_event_where_somebody_asked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_chunk_that_ends_in_error_has_the_error_for_its_content() {
+    for (end, expected) in [
+        ("error_finish", Some(Kind::TokenRate)),
+        ("stop", None),
+        ("length", None),
+    ] {
+        let chunk = format!(
+            "data: {{\"choices\":[{{\"delta\":{{\"content\":\"Throttling: TPM(9/5)\"}},\"finish_reason\":\"{end}\"}}]}}\n\n"
+        );
+        let read = Reader::new()
+            .begin(&holding(ALI))
+            .read(response(200, SSE, Steps::new().data(chunk)))
+            .await;
+        assert_eq!(kind(&read), expected, "{end}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn trailers_of_grpc_are_read_where_the_reader_is_told_to_hold() {
     let refused = || {
         let trailers = HeaderMap::from_iter([(
