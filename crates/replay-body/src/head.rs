@@ -83,7 +83,8 @@ impl fmt::Debug for KeptHead {
 
 /// Headers in one piece: of each the lengths of its name and value, whether it is sensitive, and both.
 struct Packed {
-    count: usize,
+    // Of names, not of values: a map takes more of those than `with_capacity` can be asked for.
+    names: usize,
     bytes: Vec<u8>,
 }
 
@@ -114,7 +115,7 @@ impl Packed {
             bytes.extend_from_slice(value.as_bytes());
         }
         Self {
-            count: headers.len(),
+            names: headers.keys_len(),
             bytes,
         }
     }
@@ -136,7 +137,7 @@ impl Packed {
     }
 
     fn unpack(&self) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(self.count);
+        let mut headers = HeaderMap::with_capacity(self.names);
         // The values share one copy, which costs one allocation rather than one each.
         let shared = Bytes::copy_from_slice(&self.bytes);
         for one in Self::iter(&shared) {
@@ -199,6 +200,18 @@ mod tests {
 
         request.headers_mut().clear();
         assert_eq!(KeptHead::of(&request).request(()).headers().len(), 0);
+    }
+
+    #[test]
+    fn more_values_than_a_map_has_room_for_names_come_back() {
+        let values = 40_000;
+        let mut request = Request::new(());
+        for value in 0..values {
+            request.headers_mut().append("x-many", value.into());
+        }
+        let again = KeptHead::of(&request).headers();
+        assert_eq!(again, *request.headers());
+        assert_eq!(again.get_all("x-many").iter().count(), values);
     }
 
     #[test]
