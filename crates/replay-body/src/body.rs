@@ -8,7 +8,8 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use crate::put_back::PutBack;
-use crate::tape::{Tape, Whole};
+use crate::tape::Tape;
+use crate::whole::{Part, Whole};
 use crate::{Kept, Replay};
 
 pin_project! {
@@ -48,14 +49,6 @@ pin_project! {
         // It failed while it was being collected.
         Failed { read: PutBack<B> },
     }
-}
-
-/// The part of a complete body that comes next.
-#[derive(Clone, Copy, Debug)]
-enum Part {
-    Data,
-    Trailers,
-    End,
 }
 
 impl<B> ReplayBody<B>
@@ -201,22 +194,6 @@ fn record<E>(tape: &Tape, frame: Option<&Result<Frame<Bytes>, E>>, last: bool) {
         }
         Some(Err(_)) => tape.tear(),
         None => tape.end(None),
-    }
-}
-
-impl Whole {
-    fn frame(&self, next: &mut Part) -> Option<Frame<Bytes>> {
-        if matches!(next, Part::Data) {
-            *next = Part::Trailers;
-            if !self.data.is_empty() {
-                return Some(Frame::data(self.data.clone()));
-            }
-        }
-        if matches!(next, Part::Trailers) {
-            *next = Part::End;
-            return self.trailers.clone().map(Frame::trailers);
-        }
-        None
     }
 }
 

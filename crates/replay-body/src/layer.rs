@@ -14,7 +14,7 @@ impl ReplayLayer {
     /// Creates a layer that keeps up to `cap` bytes of each request body.
     ///
     /// A cap of 0 keeps none but empty bodies. Memory is bounded by the cap times the requests in
-    /// flight.
+    /// flight, where bodies keep to the size they state.
     #[must_use]
     pub const fn new(cap: usize) -> Self {
         Self { cap }

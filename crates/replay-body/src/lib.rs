@@ -64,6 +64,7 @@ mod future;
 mod gather;
 mod head;
 mod into_body;
+mod kept;
 mod layer;
 mod peek;
 mod peek_body;
@@ -72,18 +73,19 @@ mod put_back;
 mod replay;
 mod service;
 mod tape;
+mod whole;
 
 pub use self::body::ReplayBody;
 pub use self::future::ReplayFuture;
 pub use self::head::KeptHead;
 pub use self::into_body::{IntoBody, IntoBodyLayer};
+pub use self::kept::Kept;
 pub use self::layer::ReplayLayer;
 pub use self::peek::Peek;
 pub use self::peek_body::PeekBody;
 pub use self::peeked::Peeked;
 pub use self::replay::Replay;
 pub use self::service::ReplayService;
-pub use self::tape::Kept;
 
 /// Runs the examples of the README as tests.
 #[cfg(doctest)]

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use replay_body::{
-    IntoBody, IntoBodyLayer, Kept, Peek, PeekBody, Peeked, ReplayBody, ReplayFuture, ReplayLayer,
-    ReplayService,
+    IntoBody, IntoBodyLayer, Kept, KeptHead, Peek, PeekBody, Peeked, ReplayBody, ReplayFuture,
+    ReplayLayer, ReplayService,
 };
 use test_support::{Steps, Upstream, ok};
 use tokio::time;
@@ -154,6 +154,7 @@ fn implements_the_expected_traits() {
     future::<Peek<Steps>>();
     future::<Peeked<Steps>>();
     future::<Kept<Full<Bytes>>>();
+    future::<KeptHead>();
     body::<ReplayBody<Full<Bytes>>>();
     body::<PeekBody<Full<Bytes>>>();
     empty::<PeekBody<test_support::NotUnpin<Steps>>>(); // whose body has no default
