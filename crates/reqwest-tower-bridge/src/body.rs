@@ -1,5 +1,5 @@
 use std::any::Any;
-use std::pin::Pin;
+use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -45,25 +45,45 @@ where
     }; // never: it was not taken
 
     let any: &dyn Any = &body;
-    let data = (any.downcast_ref::<RequestBody>().and_then(Replay::bytes))
-        .or_else(|| any.downcast_ref::<ReplayBody<RequestBody>>()?.bytes())
-        .or_else(|| any.downcast_ref::<ReplayBody<Full<Bytes>>>()?.bytes())
-        .or_else(|| any.downcast_ref::<Full<Bytes>>()?.bytes());
+    let data = (any.downcast_ref::<RequestBody>().and_then(in_memory))
+        .or_else(|| in_memory(any.downcast_ref::<ReplayBody<RequestBody>>()?))
+        .or_else(|| in_memory(any.downcast_ref::<ReplayBody<Full<Bytes>>>()?))
+        .or_else(|| in_memory(any.downcast_ref::<Full<Bytes>>()?));
     match data {
         Some(data) => reqwest::Body::from(data),
         None => reqwest::Body::wrap(body),
     }
 }
 
+/// The data of a body that is all in memory, and has no trailers: reqwest has no place for those but in
+/// a stream.
+fn in_memory<B>(body: &B) -> Option<Bytes>
+where
+    B: Body<Data = Bytes> + Replay,
+{
+    only_frame(body.replay()?)
+}
+
 /// Takes the data out of a body that reqwest has in memory, or gives back one that it has not.
-fn whole(mut body: reqwest::Body) -> Result<Bytes, reqwest::Body> {
+fn whole(body: reqwest::Body) -> Result<Bytes, reqwest::Body> {
     if body.as_bytes().is_none() {
         return Err(body);
     }
-    // It yields all it has in one frame; taking that saves the copy which `as_bytes` would cost.
+    // Taking it saves the copy which `as_bytes` would cost.
+    Ok(only_frame(body).unwrap_or_default())
+}
+
+/// The data of a body that yields it at once, in one frame, and then nothing.
+fn only_frame<B>(body: B) -> Option<Bytes>
+where
+    B: Body<Data = Bytes>,
+{
+    let mut body = pin!(body);
     let mut cx = Context::from_waker(Waker::noop());
-    match Pin::new(&mut body).poll_frame(&mut cx) {
-        Poll::Ready(Some(Ok(frame))) => Ok(frame.into_data().unwrap_or_default()),
-        Poll::Ready(Some(Err(_)) | None) | Poll::Pending => Ok(Bytes::new()),
-    }
+    let data = match body.as_mut().poll_frame(&mut cx) {
+        Poll::Ready(Some(Ok(frame))) => frame.into_data().ok()?,
+        Poll::Ready(None) => Bytes::new(),
+        Poll::Ready(Some(Err(_))) | Poll::Pending => return None,
+    };
+    body.is_end_stream().then_some(data)
 }

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -32,6 +33,11 @@ impl<C> ClientService<C> {
         &self.client
     }
 
+    /// Returns a mutable reference to the client.
+    pub const fn get_mut(&mut self) -> &mut C {
+        &mut self.client
+    }
+
     /// Returns the client, consuming `self`.
     pub fn into_inner(self) -> C {
         self.client
@@ -52,7 +58,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let state = match request_down(request) {
+        let state = match request_down(request, None) {
             Ok(request) => State::Called {
                 future: self.client.call(request),
             },
@@ -64,7 +70,6 @@ where
 
 pin_project! {
     /// Response future of [`ClientService`].
-    #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct ClientFuture<F> {
         #[pin]
@@ -73,7 +78,6 @@ pin_project! {
 }
 
 pin_project! {
-    #[derive(Debug)]
     #[project = StateProj]
     enum State<F> {
         // The client is answering.
@@ -101,5 +105,11 @@ where
                 None => Poll::Pending, // polled after it was done
             },
         }
+    }
+}
+
+impl<F> fmt::Debug for ClientFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientFuture").finish_non_exhaustive()
     }
 }

@@ -58,14 +58,17 @@
 //!
 //! # Cancel safety
 //!
-//! Dropping a future drops the request and whatever the layers hold for it; nothing is spawned.
+//! Dropping a future drops the request and whatever the layers hold for it; nothing is spawned. What came by
+//! `with_extension` stays with the middleware above, which may send again.
 
 mod body;
 mod client;
 mod failure;
+mod lent;
 mod message;
 mod middleware;
 mod next;
+mod origin;
 mod stack;
 
 pub use self::body::RequestBody;

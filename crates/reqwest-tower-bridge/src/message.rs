@@ -1,26 +1,17 @@
 use std::mem;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Extensions, Request, Response};
 use http_body::Body;
 use reqwest::{ResponseBuilderExt, Url};
 use throttle_signal::Deadline;
-use tokio::time::Instant;
 
 use crate::RequestBody;
 use crate::body::{BoxError, from_reqwest, into_reqwest};
-
-/// What `http::Request` has no place for, in its extensions while it is with the layers.
-#[derive(Clone, Debug)]
-struct Origin {
-    url: Url,
-    // When the request's own timeout is over, counted from the moment it reached us.
-    ends: Option<Instant>,
-}
+use crate::origin::Origin;
 
 /// Hands a request to the layers, with `shared` among its extensions where it has none of the kind
-/// itself. The URL is for an answer that does not come from reqwest.
+/// itself.
 ///
 /// # Errors
 ///
@@ -28,40 +19,35 @@ struct Origin {
 pub(crate) fn request_up(
     request: reqwest::Request,
     shared: &Extensions,
-) -> reqwest::Result<(Request<RequestBody>, Url)> {
-    let url = request.url().clone();
-    let now = Instant::now();
-    let ends = request
-        .timeout()
-        .and_then(|timeout| now.checked_add(*timeout));
-
+) -> reqwest::Result<(Request<RequestBody>, Origin)> {
+    let origin = Origin::of(&request);
     let mut request = Request::<reqwest::Body>::try_from(request)?.map(from_reqwest);
     let own = mem::replace(request.extensions_mut(), shared.clone());
     let extensions = request.extensions_mut();
     extensions.extend(own);
-    if let Some(ends) = ends {
+    if let Some(ends) = origin.ends() {
         let earlier = extensions.get().is_some_and(|Deadline(at)| *at <= ends);
         if !earlier {
             extensions.insert(Deadline(ends));
         }
     }
-    extensions.insert(Origin {
-        url: url.clone(),
-        ends,
-    });
-    Ok((request, url))
+    extensions.insert(origin.clone());
+    Ok((request, origin))
 }
 
-/// Takes a request from the layers.
+/// Takes a request from the layers, which may have made it anew: then it is that of `origin`.
 ///
 /// # Errors
 ///
 /// The layers made a URI of it that reqwest has no URL for.
-pub(crate) fn request_down<B>(mut request: Request<B>) -> reqwest::Result<reqwest::Request>
+pub(crate) fn request_down<B>(
+    mut request: Request<B>,
+    origin: Option<&Origin>,
+) -> reqwest::Result<reqwest::Request>
 where
     B: Body<Data: Into<Bytes>, Error: Into<BoxError>> + Send + Sync + 'static,
 {
-    let origin = request.extensions_mut().remove::<Origin>();
+    let own = request.extensions_mut().remove::<Origin>();
     let mut request = reqwest::Request::try_from(request.map(into_reqwest))?;
     if request
         .body()
@@ -70,19 +56,8 @@ where
     {
         *request.body_mut() = None;
     }
-    let Some(origin) = origin else {
-        return Ok(request);
-    };
-
-    // A URI has no fragment.
-    if request.url().fragment().is_none() {
-        request.url_mut().set_fragment(origin.url.fragment());
-    }
-    // The caller's timeout covers waits and all attempts; this one gets what is left of it.
-    if let Some(ends) = origin.ends {
-        let left = ends.saturating_duration_since(Instant::now());
-        let timeout = request.timeout_mut();
-        *timeout = Some(timeout.unwrap_or(Duration::MAX).min(left));
+    if let Some(origin) = own.as_ref().or(origin) {
+        origin.restore(&mut request);
     }
     Ok(request)
 }

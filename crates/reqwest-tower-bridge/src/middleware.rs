@@ -1,15 +1,13 @@
 use std::fmt;
 use std::future::poll_fn;
-use std::mem;
-use std::sync::{Arc, Mutex};
 
 use http::Extensions;
 use reqwest_middleware::{Middleware, Next};
 use tower_service::Service;
 
 use crate::failure::unbox;
+use crate::lent::Lent;
 use crate::message::{request_up, response_down};
-use crate::next::lock;
 use crate::{NextLayer, NextService};
 
 /// Middleware for reqwest-middleware that applies a tower layer to each request.
@@ -59,16 +57,15 @@ async fn handle<'a, L>(
 where
     L: NextLayer<'a>,
 {
-    let (request, url) = request_up(request, extensions)?;
-    let shared = Arc::new(Mutex::new(mem::take(extensions)));
-    let mut service = layer.layer(NextService::new(next, Arc::clone(&shared)));
+    let (request, origin) = request_up(request, extensions)?;
+    let lent = Lent::new(extensions);
+    let mut service = layer.layer(NextService::new(next, lent.shared(), origin.clone()));
     let answer = match poll_fn(|cx| service.poll_ready(cx)).await {
         Ok(()) => service.call(request).await,
         Err(error) => Err(error),
     };
-    *extensions = mem::take(&mut lock(&shared));
     answer
-        .map(|response| response_down(response, url))
+        .map(|response| response_down(response, origin.into_url()))
         .map_err(|error| unbox(error.into()))
 }
 

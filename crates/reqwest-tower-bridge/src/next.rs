@@ -1,11 +1,10 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Extensions, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
 use reqwest_middleware::{Error, Next};
 use tower_layer::Layer;
@@ -13,7 +12,9 @@ use tower_service::Service;
 
 use crate::RequestBody;
 use crate::body::BoxError;
+use crate::lent::{Shared, lock};
 use crate::message::{request_down, response_up};
+use crate::origin::Origin;
 
 /// The rest of a client's middleware chain, as a service: what [`LayerMiddleware`] puts its layer
 /// around.
@@ -25,12 +26,17 @@ use crate::message::{request_down, response_up};
 #[derive(Clone)]
 pub struct NextService<'a> {
     next: Next<'a>,
-    extensions: Arc<Mutex<Extensions>>,
+    extensions: Shared,
+    origin: Origin,
 }
 
 impl<'a> NextService<'a> {
-    pub(crate) fn new(next: Next<'a>, extensions: Arc<Mutex<Extensions>>) -> Self {
-        Self { next, extensions }
+    pub(crate) const fn new(next: Next<'a>, extensions: Shared, origin: Origin) -> Self {
+        Self {
+            next,
+            extensions,
+            origin,
+        }
     }
 }
 
@@ -49,8 +55,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let next = self.next.clone();
-        let shared = Arc::clone(&self.extensions);
-        let request = request_down(request);
+        let shared = Shared::clone(&self.extensions);
+        let request = request_down(request, Some(&self.origin));
         Box::pin(async move {
             let mut extensions = lock(&shared).clone();
             let response = next.run(request?, &mut extensions).await;
@@ -65,11 +71,6 @@ impl fmt::Debug for NextService<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NextService").finish_non_exhaustive()
     }
-}
-
-/// Takes the extensions, or locks them: no code that could panic runs while they are locked.
-pub(crate) fn lock(extensions: &Mutex<Extensions>) -> std::sync::MutexGuard<'_, Extensions> {
-    extensions.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A layer that fits around a [`NextService`]: what [`LayerMiddleware`] asks of its layer.

@@ -56,6 +56,11 @@ impl<S> StackService<S> {
         &self.inner
     }
 
+    /// Returns a mutable reference to the inner service.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
     /// Returns the inner service, consuming `self`.
     pub fn into_inner(self) -> S {
         self.inner
@@ -77,9 +82,9 @@ where
 
     fn call(&mut self, request: reqwest::Request) -> Self::Future {
         let state = match request_up(request, &Extensions::new()) {
-            Ok((request, url)) => State::Called {
+            Ok((request, origin)) => State::Called {
                 future: self.inner.call(request),
-                url: Some(url),
+                url: Some(origin.into_url()),
             },
             Err(error) => State::Refused { error: Some(error) },
         };

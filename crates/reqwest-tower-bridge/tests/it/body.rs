@@ -1,6 +1,7 @@
 //! Bodies in memory stay in memory; streams stream.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -8,12 +9,12 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
-use http::Request;
+use http::{Extensions, HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use replay_body::{Replay, ReplayLayer};
 use reqwest::Client;
-use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 use reqwest_tower_bridge::{LayerMiddleware, NextLayer, RequestBody};
 use tower::util::MapRequestLayer;
 
@@ -115,26 +116,27 @@ async fn a_stream_passes_and_is_not_replayed() {
     assert_eq!(text, "frame frame frame ");
 }
 
-#[tokio::test]
-async fn a_body_that_a_layer_collects_is_in_memory_below() {
-    struct Sized(Frames);
+/// Frames that state their size.
+struct Sized(Frames);
 
-    impl Body for Sized {
-        type Data = Bytes;
-        type Error = Infallible;
+impl Body for Sized {
+    type Data = Bytes;
+    type Error = Infallible;
 
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-            Pin::new(&mut self.0).poll_frame(cx)
-        }
-
-        fn size_hint(&self) -> SizeHint {
-            SizeHint::with_exact(u64::from(self.0.0) * 6)
-        }
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
     }
 
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(u64::from(self.0.0) * 6)
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_a_layer_collects_is_in_memory_below() {
     let (seen, text) = send(
         ReplayLayer::new(1 << 10),
         reqwest::Body::wrap(Sized(Frames(2))),
@@ -143,6 +145,44 @@ async fn a_body_that_a_layer_collects_is_in_memory_below() {
     assert_eq!(seen.bytes, None);
     assert_eq!(seen.below, Some(Bytes::from("frame frame ")));
     assert_eq!(text, "frame frame ");
+}
+
+#[tokio::test]
+async fn the_trailers_of_a_body_that_a_layer_collects_go_down_with_it() {
+    let trailers = HeaderMap::from_iter([("x-end".parse().unwrap(), "kept".parse().unwrap())]);
+    let body = Sized(Frames(2)).with_trailers(ready(Some(Ok(trailers))));
+    let seen = Arc::new(Mutex::new(None));
+    let bottom = Bottom(Arc::clone(&seen));
+    let client = ClientBuilder::new(Client::new())
+        .with(LayerMiddleware::new(ReplayLayer::new(1 << 10)))
+        .with(bottom)
+        .build();
+    let request = client.post("http://nobody.invalid/");
+    request
+        .body(reqwest::Body::wrap(body))
+        .send()
+        .await
+        .unwrap();
+    let body = seen.lock().unwrap().take().unwrap();
+    let body = body.collect().await.unwrap();
+    assert_eq!(body.trailers().unwrap()["x-end"], "kept");
+    assert_eq!(body.to_bytes(), "frame frame ");
+}
+
+/// Answers without a network and keeps the body it was sent.
+struct Bottom(Arc<Mutex<Option<reqwest::Body>>>);
+
+#[async_trait::async_trait]
+impl Middleware for Bottom {
+    async fn handle(
+        &self,
+        mut request: reqwest::Request,
+        _: &mut Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        *self.0.lock().unwrap() = request.body_mut().take();
+        Ok(Response::new("").into())
+    }
 }
 
 #[tokio::test]

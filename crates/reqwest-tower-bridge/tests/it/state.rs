@@ -1,7 +1,7 @@
 //! What layers share lasts from request to request, and any tower layer over `http` messages fits.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -12,11 +12,11 @@ use reqwest::Client;
 use reqwest_middleware::{ClientBuilder, Middleware, Next};
 use reqwest_tower_bridge::{LayerMiddleware, RequestBody};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tower::filter::AsyncFilterLayer;
 use tower::limit::{ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer};
 use tower::load_shed::LoadShedLayer;
-use tower::util::AndThenLayer;
+use tower::util::{AndThenLayer, MapRequestLayer};
 use tower::{BoxError, ServiceBuilder};
 use tower_http::follow_redirect::FollowRedirectLayer;
 use tower_http::set_header::SetRequestHeaderLayer;
@@ -82,6 +82,45 @@ async fn a_dropped_request_gives_back_what_it_held() {
     assert_eq!(limit.available_permits(), 0);
     drop(send);
     assert_eq!(limit.available_permits(), 1);
+}
+
+/// Gives a request up after a moment, once, and sends it again.
+struct Impatient;
+
+#[async_trait::async_trait]
+impl Middleware for Impatient {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        let first = next.clone().run(request.try_clone().unwrap(), extensions);
+        let moment = Duration::from_millis(10);
+        assert!(timeout(moment, first).await.is_err());
+        next.run(request, extensions).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn extensions_survive_a_request_that_is_given_up() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let spy = {
+        let seen = Arc::clone(&seen);
+        MapRequestLayer::new(move |request: Request<RequestBody>| {
+            let mark = request.extensions().get::<&str>().copied();
+            seen.lock().unwrap().push(mark);
+            request
+        })
+    };
+    let client = ClientBuilder::new(Client::new())
+        .with(Impatient)
+        .with(LayerMiddleware::new(spy))
+        .with(Bottom::default())
+        .build();
+    let request = client.get("http://nobody.invalid/").with_extension("mark");
+    request.send().await.unwrap();
+    assert_eq!(*seen.lock().unwrap(), [Some("mark"), Some("mark")]);
 }
 
 #[tokio::test]

@@ -84,6 +84,26 @@ async fn a_timeout_is_a_deadline_and_an_attempt_gets_what_is_left_of_it() {
     );
 }
 
+/// As tower's retry does with a policy that clones what it knows of.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_a_layer_made_anew_has_the_timeout_too() {
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let anew = AsyncFilterLayer::new(async |request: Request<RequestBody>| {
+        sleep(3 * SECOND).await;
+        let (parts, body) = request.into_parts();
+        let mut anew = Request::new(body);
+        *anew.uri_mut() = parts.uri;
+        Ok::<_, BoxError>(anew)
+    });
+    let client = ClientBuilder::new(Client::new())
+        .with(LayerMiddleware::new(anew))
+        .with(Bottom(Arc::clone(&seen)))
+        .build();
+    let request = client.get("http://nobody.invalid/").timeout(10 * SECOND);
+    request.send().await.unwrap();
+    assert_eq!(seen.lock().unwrap().left, Some(7 * SECOND));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_attempt_after_the_timeout_has_no_time_left() {
     let seen = through_a_wait(Some(2 * SECOND), None).await;
