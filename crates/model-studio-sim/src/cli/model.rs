@@ -1,10 +1,11 @@
 use std::time::Duration;
 
-use model_studio_sim::{Charging, Growth, Limits, Stranger, Window};
+use model_studio_sim::{Charging, Counting, Growth, Limits, Stranger, Window};
 
 use super::parse::{duration, number};
 
 const MINUTE: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) const HELP: &str = "\
 A model and what every account may ask of it: NAME:LIMIT=N[,LIMIT=N]…
@@ -38,54 +39,58 @@ pub(super) fn parse(text: &str) -> Result<Model, String> {
         return Err("a model has a name".to_owned());
     }
     let mut limits = Limits::unlimited();
-    let mut window = "sliding";
+    let mut windows = Vec::new();
+    let mut kind = "sliding";
     for setting in settings.split(',').filter(|setting| !setting.is_empty()) {
         let (key, value) = setting
             .split_once('=')
             .ok_or_else(|| format!("`{setting}` is not LIMIT=N"))?;
-        limits = match key.trim() {
-            "rpm" => limits.window(Window::requests(number(value)?, MINUTE)),
-            "rps" => limits.per_second(number(value)?),
-            "tpm" => limits.tokens_per_minute(number(value)?),
-            "tps" => limits.tokens_per_second(number(value)?),
-            "requests" => limits.window(rate(value).map(|(n, per)| Window::requests(n, per))?),
-            "tokens" => limits.window(rate(value).map(|(n, per)| Window::tokens(n, per))?),
-            "charge" => limits.charging(charging(value)?),
-            "growth" => limits.growth(growth(value)?),
-            "free" => limits.free_tokens(number(value)?),
-            "stranger" => limits.stranger(stranger(value)?),
-            "window" => {
-                window = value;
-                limits
-            }
+        match key.trim() {
+            "rpm" => windows.push(Window::requests(number(value)?, MINUTE)),
+            "rps" => windows.push(Window::requests(number(value)?, SECOND)),
+            "tpm" => windows.push(Window::tokens(number(value)?, MINUTE)),
+            "tps" => windows.push(Window::tokens(number(value)?, SECOND)),
+            "requests" => windows.push(rate(value).map(|(n, per)| Window::requests(n, per))?),
+            "tokens" => windows.push(rate(value).map(|(n, per)| Window::tokens(n, per))?),
+            "window" => kind = value,
+            "charge" => limits = limits.charging(charging(value)?),
+            "growth" => limits = limits.growth(growth(value)?),
+            "free" => limits = limits.free_tokens(number(value)?),
+            "stranger" => limits = limits.stranger(stranger(value)?),
             _ => {
                 return Err(format!(
                     "`{key}` is none of rpm, rps, tpm, tps, requests, tokens, window, charge, growth, free, stranger"
                 ));
             }
-        };
+        }
+    }
+    counting(kind, 1)?; // also where there is no window to count
+    for window in windows {
+        limits = limits.window(window.counting(counting(kind, window.limit())?));
     }
     Ok(Model {
         name: name.to_owned(),
-        limits: counted(limits, window)?,
+        limits,
     })
 }
 
-fn counted(limits: Limits, window: &str) -> Result<Limits, String> {
-    Ok(match window {
-        "sliding" => limits,
-        "fixed" => limits.fixed(),
-        "counter" => limits.counters(),
-        "bucket" => limits.buckets(100),
-        _ => match window.strip_prefix("bucket/").map(number::<u32>) {
-            Some(Ok(parts)) if parts > 0 => limits.buckets(100 / parts),
-            _ => {
-                return Err(format!(
-                    "`{window}` is none of sliding, fixed, counter, bucket, bucket/N"
-                ));
-            }
+/// How a window of this limit counts.
+fn counting(kind: &str, limit: u64) -> Result<Counting, String> {
+    let bucket = |parts: u64| Counting::Bucket {
+        depth: (limit / parts).max(1),
+    };
+    match kind {
+        "sliding" => Ok(Counting::Sliding),
+        "fixed" => Ok(Counting::Fixed),
+        "counter" => Ok(Counting::Counter),
+        "bucket" => Ok(bucket(1)),
+        _ => match kind.strip_prefix("bucket/").map(number::<u64>) {
+            Some(Ok(parts)) if parts > 0 => Ok(bucket(parts)),
+            _ => Err(format!(
+                "`{kind}` is none of sliding, fixed, counter, bucket, bucket/N"
+            )),
         },
-    })
+    }
 }
 
 /// `100/10s`
@@ -132,4 +137,25 @@ fn stranger(text: &str) -> Result<Stranger, String> {
         duration(until)?,
         number(percent)?,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_holds_its_part_of_the_limit_and_one_unit_at_least() {
+        for (kind, depth) in [
+            ("bucket", 600),
+            ("bucket/3", 200),
+            ("bucket/200", 3),
+            ("bucket/601", 1),
+        ] {
+            let counting = counting(kind, 600).unwrap();
+            assert_eq!(counting, Counting::Bucket { depth }, "{kind}");
+        }
+        for kind in ["bucket/0", "bucket/x", "sliding/2", ""] {
+            assert!(parse(&format!("m:window={kind}")).is_err(), "{kind}");
+        }
+    }
 }
