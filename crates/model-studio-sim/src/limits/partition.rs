@@ -1,13 +1,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::ask::{Ask, Charging, Usage};
+use super::ask::Ask;
+use super::charging::Charging;
 use super::log::Log;
 use super::meter::Meter;
 use super::quota::Limits;
 use super::refusal::{Refusal, RefusalKind};
 use super::stranger::{left, next_change};
 use super::tally::{Tally, WindowTally};
+use super::usage::Usage;
 use super::window::{Counting, Unit, Window, nanos};
 
 /// The limits of one account and one model at work, in whatever time the caller lives.

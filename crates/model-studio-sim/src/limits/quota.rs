@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::ask::Charging;
+use super::charging::Charging;
 use super::growth::Growth;
 use super::stranger::Stranger;
 use super::window::{Counting, Unit, Window};

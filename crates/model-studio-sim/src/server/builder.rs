@@ -3,9 +3,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::fault::{Fault, When};
+use super::fault::Fault;
 use super::latency::Latency;
 use super::simulator::Simulator;
+use super::when::When;
 use crate::{Limits, RefusalKind};
 
 /// What a [`Simulator`] is to be. From [`Simulator::builder`].

@@ -20,12 +20,14 @@ mod served;
 mod simulator;
 mod stop;
 mod tool;
+mod when;
 mod wire;
 mod world;
 mod writer;
 
 pub use builder::Builder;
-pub use fault::{Fault, When};
+pub use fault::Fault;
 pub use latency::Latency;
 pub use ledger::{Ledger, PartitionLedger};
 pub use simulator::Simulator;
+pub use when::When;
