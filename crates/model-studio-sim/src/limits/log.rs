@@ -26,7 +26,8 @@ struct Span {
     length: u64,
     /// Sequence number of the oldest entry inside.
     tail: u64,
-    used: u64,
+    /// Wide enough for whatever is charged, so that what is forgotten can be taken off again.
+    used: u128,
     highest: u64,
 }
 
@@ -62,7 +63,7 @@ impl Log {
                 if entry.at.saturating_add(span.length) > now {
                     break;
                 }
-                span.used -= entry.amount(span.unit);
+                span.used -= u128::from(entry.amount(span.unit));
                 span.tail += 1;
             }
             oldest = oldest.min(span.tail);
@@ -84,8 +85,8 @@ impl Log {
             tokens,
         };
         for span in &mut self.spans {
-            span.used = span.used.saturating_add(entry.amount(span.unit));
-            span.highest = span.highest.max(span.used);
+            span.used += u128::from(entry.amount(span.unit));
+            span.highest = span.highest.max(span.used());
         }
         self.entries.push_back(entry);
         number
@@ -105,15 +106,15 @@ impl Log {
         let before = std::mem::replace(&mut entry.tokens, tokens);
         for span in &mut self.spans {
             if span.unit == Unit::Tokens && span.tail <= number {
-                span.used = (span.used - before).saturating_add(tokens);
-                span.highest = span.highest.max(span.used);
+                span.used = span.used - u128::from(before) + u128::from(tokens);
+                span.highest = span.highest.max(span.used());
             }
         }
     }
 
     /// What span `index` holds. As of the last [`forget`](Self::forget).
     pub(super) fn used(&self, index: usize) -> u64 {
-        self.spans.get(index).map_or(0, |span| span.used)
+        self.spans.get(index).map_or(0, Span::used)
     }
 
     /// The most that span `index` has ever held.
@@ -131,6 +132,12 @@ impl Log {
             .iter()
             .skip(skip)
             .map(move |entry| (entry.at, entry.amount(unit)))
+    }
+}
+
+impl Span {
+    fn used(&self) -> u64 {
+        u64::try_from(self.used).unwrap_or(u64::MAX)
     }
 }
 

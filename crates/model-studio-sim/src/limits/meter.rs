@@ -84,7 +84,7 @@ impl Meter {
                 let (_, into) = window.place(now);
                 let length = u128::from(window.length);
                 let weighted = u128::from(previous) * (length - u128::from(into));
-                let counted = (u128::from(current) + u128::from(cost)) * length;
+                let counted = (u128::from(current) + u128::from(cost)).saturating_mul(length);
                 weighted.saturating_add(counted) <= u128::from(limit) * length
             }
             Self::Bucket { level, .. } => level >= scale(cost, window),

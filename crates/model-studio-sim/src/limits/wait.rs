@@ -35,12 +35,13 @@ impl Partition {
         let step = next_change(&self.limits.strangers, now, u64::MAX);
         let at = match self.meters.get(index)? {
             Meter::Sliding => {
-                let mut used = self.admitted.used(index) + self.refused.used(index);
+                let refused = self.refused.used(index);
+                let mut used = self.admitted.used(index).saturating_add(refused);
                 let mut gone: Vec<_> = self.admitted.inside(index).collect();
                 gone.extend(self.refused.inside(index));
                 gone.sort_unstable();
                 gone.into_iter().find_map(|(at, amount)| {
-                    used -= amount;
+                    used = used.saturating_sub(amount);
                     (used.saturating_add(cost) <= limit).then(|| at.saturating_add(window.length))
                 })
             }
@@ -65,7 +66,8 @@ impl Partition {
                 }
             }
             Meter::Bucket { level, .. } => {
-                let need = i128::from(cost).saturating_mul(i128::from(window.length)) - level;
+                let full = i128::from(cost).saturating_mul(i128::from(window.length));
+                let need = full.saturating_sub(*level);
                 let fits = cost <= left(&self.limits.strangers, depth(window), now) && limit > 0;
                 let limit = i128::from(limit);
                 fits.then(|| need.div_euclid(limit) + i128::from(need.rem_euclid(limit) > 0))
@@ -73,7 +75,7 @@ impl Partition {
                     .map(|wait| now.saturating_add(wait))
             }
         };
-        match (at.map(|at| at.max(now + 1)), step) {
+        match (at.map(|at| at.max(now.saturating_add(1))), step) {
             (Some(at), Some(step)) => Some(at.min(step)),
             (at, step) => at.or(step),
         }

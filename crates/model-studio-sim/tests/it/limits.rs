@@ -194,6 +194,38 @@ fn waits_are_rounded_up_to_the_nanosecond() {
 }
 
 #[test]
+fn sums_past_all_numbers_are_kept_and_forgotten() {
+    let all = Ask::new(u64::MAX, 0);
+    let ever = |counting| Window::tokens(u64::MAX, Duration::MAX).counting(counting);
+    let depth = u64::MAX;
+    for window in [
+        Window::tokens(u64::MAX, at(60_000)),
+        ever(Counting::Sliding),
+        ever(Counting::Fixed),
+        ever(Counting::Counter),
+        ever(Counting::Bucket { depth }),
+    ] {
+        for charging in [Charging::MaxUpFront, Charging::AtEnd] {
+            let limits = Limits::unlimited().window(window).charging(charging);
+            let mut partition = Partition::new(limits);
+            let tickets: Vec<_> = (0..3).flat_map(|_| partition.arrive(at(0), all)).collect();
+            for ticket in tickets {
+                partition.finish(at(0), ticket, Usage::new(u64::MAX, u64::MAX));
+            }
+            for now in [at(0), at(61_000), Duration::MAX] {
+                let _ = partition.wait(now, all);
+                let _ = partition.arrive(now, all);
+            }
+        }
+    }
+    let mut minute = Partition::new(Limits::unlimited().tokens_per_minute(9));
+    let ticket = minute.arrive(at(0), all).unwrap();
+    minute.finish(at(0), ticket, Usage::new(u64::MAX, u64::MAX));
+    assert!(minute.arrive(at(59_999), all).is_err());
+    assert!(minute.arrive(at(60_000), all).is_ok());
+}
+
+#[test]
 fn time_never_goes_back() {
     let mut partition = Partition::new(Limits::unlimited().per_second(1).fixed());
     assert_eq!(burst(&mut partition, at(5000), 1), 1);
