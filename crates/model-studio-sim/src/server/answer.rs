@@ -149,7 +149,10 @@ impl Answer<'_> {
         } = self;
         let _ = write!(
             out,
-            r#","created":{created},"system_fingerprint":null,"model":"{model}","id":"chatcmpl-{id}"}}"#
+            r#","created":{created},"system_fingerprint":null,"model":"#
         );
+        // Whoever configured it may have called it anything.
+        let _ = serde_json::to_writer(&mut *out, model);
+        let _ = write!(out, r#","id":"chatcmpl-{id}"}}"#);
     }
 }

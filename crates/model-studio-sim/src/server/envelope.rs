@@ -40,7 +40,7 @@ struct Words {
     message: Cow<'static, str>,
 }
 
-/// Model Studio's words: `research` quotes of its error pages and of what callers report.
+/// Model Studio's words, from its error pages and from what callers report.
 impl From<RefusalKind> for Failure {
     fn from(kind: RefusalKind) -> Self {
         let terms = match kind {

@@ -52,6 +52,19 @@ async fn answers_a_chat_with_the_usage_that_it_has() {
 }
 
 #[tokio::test]
+async fn a_model_may_be_called_anything() {
+    let name = "ours \"large\" \\ 大";
+    let simulator = Simulator::builder().model(name, Limits::unlimited());
+    let simulator = simulator.start().await.unwrap();
+    let client = Client::new(simulator.addr());
+    assert_eq!(client.chat(name, "one").await.json()["model"], name);
+    let mut body = prompt(name, "one");
+    body["stream"] = json!(true);
+    let events = client.post(CHAT, &body).await.events();
+    assert_eq!(events[0]["model"], name);
+}
+
+#[tokio::test]
 async fn gives_the_same_prompt_the_same_answer() {
     let (_simulator, client) = unlimited().await;
     let text = |answer: Value| answer["choices"][0]["message"]["content"].clone();
