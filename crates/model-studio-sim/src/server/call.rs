@@ -65,16 +65,13 @@ impl Call {
             return Err(Failure::unknown_path());
         };
         counted.count_key(self.place);
-        if let Some(fault) = &fault {
-            counted.count_fault(fault);
-        }
         let account = settings.accounts.get(self.place.account);
-        let refusal = match fault {
-            _ if account.is_some_and(|account| account.overdue) => Some(RefusalKind::Arrears),
-            Some(Fault::Refuse(kind)) => Some(kind),
-            _ => None,
-        };
-        if let Some(kind) = refusal {
+        if account.is_some_and(|account| account.overdue) {
+            counted.partition.refuse(RefusalKind::Arrears);
+            return Err(RefusalKind::Arrears.into());
+        }
+        if let Some(fault @ Fault::Refuse(kind)) = fault {
+            counted.count_fault(&fault);
             counted.partition.refuse(kind);
             return Err(kind.into());
         }
@@ -82,6 +79,9 @@ impl Call {
         let now = self.world.now();
         match counted.partition.arrive(now, ask) {
             Ok(ticket) => {
+                if let Some(fault) = &fault {
+                    counted.count_fault(fault);
+                }
                 drop(counted);
                 let world = Arc::clone(&self.world);
                 Ok(Charge::new(world, slot, ticket, ask.prompt_tokens))

@@ -30,8 +30,8 @@ pub struct PartitionLedger {
     pub tally: Tally,
     /// How many requests, refused ones included, came with which key.
     pub keys: BTreeMap<String, u64>,
-    /// What was made to go wrong, by the name of the [`Fault`](crate::Fault) in snake case. Those that refuse
-    /// are among the refusals too.
+    /// What went wrong as it was told to, by the name of the [`Fault`](crate::Fault) in snake case. Those that
+    /// refuse are among the refusals too; what a limit refused went wrong in no other way.
     pub faults: BTreeMap<String, u64>,
 }
 

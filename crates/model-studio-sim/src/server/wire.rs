@@ -8,7 +8,11 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::stop::reset;
+
 /// A connection that can be told to end with a reset rather than in order.
+///
+/// It fails from then on: over HTTP/2 a request that goes wrong would otherwise end alone.
 #[derive(Debug)]
 pub(super) struct Wire {
     stream: TcpStream,
@@ -33,6 +37,14 @@ impl Wire {
     pub(super) const fn new(stream: TcpStream, fuse: Fuse) -> Self {
         Self { stream, fuse }
     }
+
+    /// The stream, unless it is to end.
+    fn whole(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        if self.fuse.is_blown() {
+            return Err(reset());
+        }
+        Ok(Pin::new(&mut self.stream))
+    }
 }
 
 impl Drop for Wire {
@@ -55,7 +67,7 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+        self.get_mut().whole()?.poll_read(cx, buf)
     }
 }
 
@@ -65,15 +77,15 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+        self.get_mut().whole()?.poll_write(cx, buf)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        self.get_mut().whole()?.poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        self.get_mut().whole()?.poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -81,7 +93,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
+        self.get_mut().whole()?.poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

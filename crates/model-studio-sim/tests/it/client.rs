@@ -33,6 +33,16 @@ impl Client {
         }
     }
 
+    /// One that speaks HTTP/2, all of it on one connection.
+    pub(crate) fn http_2(addr: impl std::fmt::Display) -> Self {
+        Self {
+            hyper: Hyper::builder(TokioExecutor::new())
+                .http2_only(true)
+                .build_http(),
+            ..Self::new(addr)
+        }
+    }
+
     pub(crate) fn with_key(&self, key: &'static str) -> Self {
         Self {
             key,
@@ -51,11 +61,11 @@ impl Client {
             .unwrap()
     }
 
-    pub(crate) async fn try_send(
+    pub(crate) fn try_send(
         &self,
         request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, Error> {
-        self.hyper.request(request).await
+    ) -> impl Future<Output = Result<Response<Incoming>, Error>> + Send + use<> {
+        self.hyper.request(request)
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {

@@ -107,6 +107,45 @@ async fn resets_the_connection_in_place_of_an_answer() {
 }
 
 #[tokio::test]
+async fn what_a_limit_refuses_goes_wrong_in_no_other_way() {
+    let simulator = Simulator::builder()
+        .account("a", ["sk-a1"])
+        .model("qwen3-max", Limits::per_minute(1))
+        .fault(Fault::Hang, When::requests([2]))
+        .start()
+        .await
+        .unwrap();
+    let client = Client::new(simulator.addr());
+    for status in [200, 429] {
+        assert_eq!(client.chat("qwen3-max", "one").await.status, status);
+    }
+    assert!(simulator.ledger().partitions[0].faults.is_empty());
+}
+
+/// Over HTTP/2 it is the connection of others too.
+#[tokio::test]
+async fn a_reset_takes_everything_on_the_connection_with_it() {
+    let simulator = Simulator::builder()
+        .account("a", ["sk-a1"])
+        .model("qwen3-max", Limits::unlimited())
+        .fault(Fault::Hang, When::requests([2]))
+        .fault(Fault::Reset, When::requests([3]))
+        .start()
+        .await
+        .unwrap();
+    let client = Client::http_2(simulator.addr());
+    let send = || client.try_send(client.request(CHAT, Some(&prompt("qwen3-max", "one"))));
+    assert_eq!(send().await.unwrap().status(), StatusCode::OK);
+    let hanging = tokio::spawn(send());
+    while simulator.ledger().partitions[0].faults.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert!(send().await.is_err());
+    assert!(hanging.await.unwrap().is_err());
+    assert_eq!(send().await.unwrap().status(), StatusCode::OK, "a new one");
+}
+
+#[tokio::test]
 async fn resets_the_connection_in_the_middle_of_an_answer() {
     for body in [prompt("qwen3-max", "one"), stream()] {
         let (_simulator, client) = start(Fault::ResetInBody).await;
