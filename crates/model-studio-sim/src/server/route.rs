@@ -1,11 +1,11 @@
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request, Response};
 use http_body::Body as _;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::json;
 
@@ -101,33 +101,29 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 async fn collect(mut body: Incoming) -> Result<Bytes, Failure> {
-    // Nearly every request comes in one piece, which need not be copied.
-    if body
-        .size_hint()
-        .exact()
-        .is_some_and(|length| length <= MAX_BODY as u64)
-    {
-        if let Some(Ok(frame)) = body.frame().await {
-            if let Ok(first) = frame.into_data() {
-                if body.is_end_stream() {
-                    return Ok(first);
-                }
-                let mut whole = first.to_vec();
-                let rest = body
-                    .collect()
-                    .await
-                    .map_err(|error| Failure::bad_request(&error))?;
-                whole.extend_from_slice(&rest.to_bytes());
-                return Ok(whole.into());
-            }
+    let mut whole = BytesMut::new();
+    let mut is_too_large = false;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Failure::bad_request(&error))?;
+        let Ok(data) = frame.into_data() else { break };
+        // Nearly every request comes in one piece, which need not be copied.
+        let is_all = !is_too_large && whole.is_empty() && body.is_end_stream();
+        if is_all && data.len() <= MAX_BODY {
+            return Ok(data);
         }
-        return Ok(Bytes::new());
+        // Read to its end even so: a client that is still sending when the connection closes may never
+        // see why.
+        is_too_large |= data.len() > MAX_BODY - whole.len();
+        if is_too_large {
+            whole = BytesMut::new();
+        } else {
+            whole.extend_from_slice(&data);
+        }
     }
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Failure::too_large()),
-        Err(error) => Err(Failure::bad_request(&error)),
+    if is_too_large {
+        return Err(Failure::too_large());
     }
+    Ok(whole.freeze())
 }
 
 fn models(world: &World, id: Id) -> Response<Body> {

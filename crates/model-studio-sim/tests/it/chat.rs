@@ -262,6 +262,16 @@ async fn says_what_is_wrong_with_a_request() {
     assert_eq!(simulator.ledger().requests(), 0);
 }
 
+#[tokio::test]
+async fn takes_bodies_up_to_32_mib() {
+    let (simulator, client) = unlimited().await;
+    for (mib, status) in [(31, 200), (33, 413)] {
+        let long = "x".repeat(mib << 20);
+        assert_eq!(client.chat("qwen3-max", &long).await.status, status);
+    }
+    assert_eq!(simulator.ledger().requests(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn answers_after_its_latency_and_a_time_for_every_token() {
     let simulator = Simulator::builder()
