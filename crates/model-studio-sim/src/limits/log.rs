@@ -153,3 +153,13 @@ impl Entry {
 fn get(entries: &VecDeque<Entry>, first: u64, number: u64) -> Option<&Entry> {
     entries.get(usize::try_from(number - first).ok()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_takes_24_bytes() {
+        assert_eq!(size_of::<Entry>(), 24);
+    }
+}

@@ -47,10 +47,10 @@ impl Call {
         let mut faults = settings.faults.iter().enumerate();
         let fault = faults.find_map(|(index, (fault, when))| {
             let draw = mix(settings.seed, 100 + index as u64);
-            when.is_now(number, draw).then_some(*fault)
+            when.is_now(number, draw).then(|| fault.clone())
         });
 
-        let charge = self.charge(slot, ask, fault)?;
+        let charge = self.charge(slot, ask, fault.as_ref())?;
         let latency = settings.latency.draw(mix(settings.seed, number));
         let writing = settings
             .token_time
@@ -59,7 +59,7 @@ impl Call {
         self.serve(charge, fault).await
     }
 
-    fn charge(&self, slot: usize, ask: Ask, fault: Option<Fault>) -> Result<Charge, Failure> {
+    fn charge(&self, slot: usize, ask: Ask, fault: Option<&Fault>) -> Result<Charge, Failure> {
         let settings = &self.world.settings;
         let Some(mut counted) = self.world.partition(slot) else {
             return Err(Failure::unknown_path());
@@ -71,15 +71,15 @@ impl Call {
             return Err(RefusalKind::Arrears.into());
         }
         if let Some(fault @ Fault::Refuse(kind)) = fault {
-            counted.count_fault(&fault);
-            counted.partition.refuse(kind);
-            return Err(kind.into());
+            counted.count_fault(fault);
+            counted.partition.refuse(*kind);
+            return Err((*kind).into());
         }
 
         let now = self.world.now();
         match counted.partition.arrive(now, ask) {
             Ok(ticket) => {
-                if let Some(fault) = &fault {
+                if let Some(fault) = fault {
                     counted.count_fault(fault);
                 }
                 drop(counted);

@@ -6,7 +6,7 @@ use crate::RefusalKind;
 ///
 /// All but [`Refuse`](Self::Refuse) happen to requests that the limits admitted: they count
 /// against the request windows, and against the token windows with what was made of the answer.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
     /// Is refused in the provider's words, before any limit is asked and at no cost.

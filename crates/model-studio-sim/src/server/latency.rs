@@ -5,10 +5,10 @@ use super::random::{fraction, mix};
 /// How long an answer takes: from the arrival of a request that passes to the first byte of its answer.
 ///
 /// Refusals are answered at once. Drawn anew for every request, in the same order for the same seed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Latency(Shape);
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Shape {
     Fixed(Duration),
     Uniform(Duration, Duration),
@@ -64,7 +64,7 @@ impl From<Duration> for Latency {
 mod tests {
     use super::*;
 
-    fn draws(latency: Latency) -> Vec<Duration> {
+    fn draws(latency: &Latency) -> Vec<Duration> {
         let mut draws: Vec<_> = (0..1000)
             .map(|number| latency.draw(mix(7, number)))
             .collect();
@@ -82,7 +82,7 @@ mod tests {
             Latency::uniform(ms(20), ms(80)),
             Latency::uniform(ms(80), ms(20)),
         ] {
-            let draws = draws(latency);
+            let draws = draws(&latency);
             assert!(draws[0] >= ms(20) && draws[0] < ms(22), "{:?}", draws[0]);
             assert!(
                 draws[999] <= ms(80) && draws[999] > ms(78),
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn log_normal_latency_has_its_median_and_a_long_tail() {
-        let draws = draws(Latency::log_normal(ms(40), 0.5));
+        let draws = draws(&Latency::log_normal(ms(40), 0.5));
         assert!(
             draws[500] > ms(37) && draws[500] < ms(43),
             "{:?}",

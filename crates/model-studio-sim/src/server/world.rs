@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,7 +13,6 @@ use super::writer::Writer;
 use crate::Partition;
 
 /// Everything that outlives a request.
-#[derive(Debug)]
 pub(super) struct World {
     pub(super) settings: Settings,
     pub(super) writer: Writer,
@@ -28,7 +28,6 @@ pub(super) struct World {
     invalid_keys: AtomicU64,
 }
 
-#[derive(Debug)]
 struct Key {
     place: KeyPlace,
     revoked: AtomicBool,
@@ -177,5 +176,13 @@ impl Counted {
         if let Some(requests) = self.keys.get_mut(place.key) {
             *requests += 1;
         }
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }

@@ -53,6 +53,17 @@ async fn tells_over_http_what_it_tells_the_library() {
 }
 
 #[tokio::test]
+async fn asks_for_no_key_and_shows_none_where_nobody_asked() {
+    let builder = Simulator::builder().account("a", ["sk-a1"]);
+    assert!(!format!("{builder:?}").contains("sk-"), "{builder:?}");
+    let simulator = builder.start().await.unwrap();
+    assert!(!format!("{simulator:?}").contains("sk-"), "{simulator:?}");
+    let client = Client::new(simulator.addr()).with_key("sk-no");
+    assert_eq!(client.get("/sim/ledger").await.status, 200);
+    assert_eq!(simulator.ledger().invalid_keys, 0);
+}
+
+#[tokio::test]
 async fn has_two_accounts_and_four_models_unless_told_otherwise() {
     let simulator = Simulator::builder().start().await.unwrap();
     let client = Client::new(simulator.addr());
