@@ -29,8 +29,8 @@ pub(crate) struct Limit<K: Hash + Eq + Clone> {
 /// What a request is told: admitted, or refused with the wait.
 pub(crate) struct Told {
     pub(crate) refused: Option<Throttle>,
-    remaining: u32,
-    reset: Duration,
+    /// What is left and when it is whole again, where that is known.
+    left: Option<(u32, Duration)>,
 }
 
 impl<K: Hash + Eq + Clone> Limit<K> {
@@ -50,15 +50,17 @@ impl<K: Hash + Eq + Clone> Limit<K> {
         self.sweep();
         let at_once = self.rate.at_once();
         if cost > at_once {
-            return Told::never(at_once); // governor would multiply before it looks
+            return Told::never(); // governor would multiply before it looks
         }
         match self.keys.check_key_n(key, cost) {
             Ok(Ok(state)) => {
                 let remaining = state.remaining_burst_capacity();
                 Told {
                     refused: None,
-                    remaining,
-                    reset: self.refill(at_once.get().saturating_sub(remaining)),
+                    left: Some((
+                        remaining,
+                        self.refill(at_once.get().saturating_sub(remaining)),
+                    )),
                 }
             }
             Ok(Err(until)) => {
@@ -68,22 +70,20 @@ impl<K: Hash + Eq + Clone> Limit<K> {
                     .with_because("the rate of this key is used up");
                 Told {
                     refused: Some(throttle),
-                    remaining: 0,
-                    reset: wait,
+                    left: Some((0, wait)),
                 }
             }
-            Err(_) => Told::never(at_once),
+            Err(_) => Told::never(),
         }
     }
 
     /// Writes what a caller may know, as the IETF draft has it.
     pub(crate) fn write(&self, told: &Told, headers: &mut HeaderMap) {
-        let field = format!(
-            "\"default\";r={};t={}",
-            told.remaining,
-            seconds_up(told.reset)
-        );
-        if let Ok(field) = HeaderValue::try_from(field) {
+        let field = told.left.and_then(|(remaining, reset)| {
+            let reset = seconds_up(reset);
+            HeaderValue::try_from(format!("\"default\";r={remaining};t={reset}")).ok()
+        });
+        if let Some(field) = field {
             headers.insert("ratelimit", field);
         }
         if let Some(policy) = &self.policy {
@@ -121,14 +121,13 @@ impl<K: Hash + Eq + Clone> Limit<K> {
 
 impl Told {
     /// For a request that costs more than may ever come at once.
-    fn never(at_once: NonZeroU32) -> Self {
+    fn never() -> Self {
         let throttle = throttle()
             .with_retry(false)
             .with_because("the request costs more than the burst");
         Self {
             refused: Some(throttle),
-            remaining: at_once.get(),
-            reset: Duration::ZERO,
+            left: None,
         }
     }
 }
