@@ -1,4 +1,4 @@
-//! What a tower service owes its neighbours, the same for all four layers.
+//! What a tower service owes its neighbours, the same for all four layers and for limits on what comes in.
 //!
 //! The list is that of tower-resilience's contract matrix and review checklist:
 //!
@@ -8,6 +8,7 @@
 //! | a waker registered, nobody woken in vain; readiness errors terminal and preserved | [`laws`] |
 //! | responses and errors without loss; everything given back on an answer, an error and a drop; nothing spawned | [`laws`] |
 //! | capacity that clones cannot spend twice | [`sharing`] |
+//! | nothing held by an answer of the layer's own | [`refusals`] |
 //! | losing attempts cancelled before the next; errors of readiness and of calls treated alike | [`attempts`] |
 //! | invalid, zero, non-finite and inverted configuration neither panics nor spins | [`edges`] |
 //! | a nonconforming fixture fails with a specific assertion | [`broken`] |
@@ -23,11 +24,13 @@ mod broken;
 mod edges;
 mod laws;
 mod reference;
+mod refusals;
 mod sharing;
 
 use fallback_layer::{Candidate, FallbackLayer};
 use http::StatusCode;
 use key_rotation_layer::{KeyPool, KeyRotationLayer};
+use rate_limit_layer::inbound::{InboundLayer, Rate};
 use rate_limit_layer::{Limiter, Quota, RateLimitLayer};
 use retry_429_layer::Retry429Layer;
 use test_support::{throttled_for, with_status};
@@ -54,6 +57,15 @@ fn key_rotation() -> KeyRotationLayer {
 
 fn fallback() -> FallbackLayer {
     FallbackLayer::new([Candidate::model("qwen3-max"), Candidate::model("qwen-plus")])
+}
+
+/// All requests are one caller's.
+fn inbound_of(rate: Rate) -> InboundLayer<(), fn(&laws::Chat) -> Option<()>> {
+    InboundLayer::new(rate, |_| Some(()))
+}
+
+fn inbound() -> InboundLayer<(), fn(&laws::Chat) -> Option<()>> {
+    inbound_of(Rate::per_second(1_000))
 }
 
 /// `sends` is how often a request is sent whose first answer is this refusal.
@@ -151,4 +163,5 @@ contract! {
     retry_429 sends 2 after throttled_for(1);
     key_rotation sends 2 after throttled_for(1);
     fallback sends 2 after with_status(StatusCode::SERVICE_UNAVAILABLE);
+    inbound sends 1 after throttled_for(1);
 }

@@ -98,6 +98,7 @@ where
                 ResponseFuture::waiting(waiter, now, unsent, reading)
             }
             Asked::Refused(refusal) => {
+                self.inner = self.inner.clone(); // as above
                 let throttle = refusal.throttle(&facts, now);
                 watch::handed_back(&facts, &throttle);
                 ResponseFuture::refused(self.envelope.refuse(throttle, request.headers()))

@@ -3,7 +3,7 @@
 //! [`InboundLayer`] never waits. Each request belongs to a key, and one for which the key's rate has
 //! no room is refused at once with `429`, `Retry-After` and the `RateLimit` fields of the IETF draft
 //! (`draft-ietf-httpapi-ratelimit-headers`). Callers that keep to what they are told are never
-//! refused. The counting is [governor]'s, on tokio's clock; keys that are not used any more are
+//! refused. A refusal holds nothing of what is below. The counting is [governor]'s, on tokio's clock; keys that are not used any more are
 //! forgotten as others come.
 //!
 //! # Example

@@ -53,7 +53,7 @@ impl<S, K: Hash + Eq + Clone, F> Inbound<S, K, F> {
 
 impl<S, K, F, B, R> Service<Request<B>> for Inbound<S, K, F>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
     K: Hash + Eq + Clone,
     F: Fn(&Request<B>) -> Option<K>,
     R: Body<Data = Bytes>,
@@ -82,6 +82,8 @@ where
                 InboundFuture::passed(self.inner.call(request), fields)
             }
             Some(throttle) => {
+                // A clone is not ready; the instance that was lets go of what it holds by being dropped.
+                self.inner = self.inner.clone();
                 let mut response = self.envelope.refuse(throttle, request.headers());
                 self.limit.write(&told, response.headers_mut());
                 InboundFuture::refused(response)

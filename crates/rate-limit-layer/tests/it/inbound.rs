@@ -6,7 +6,7 @@ use http::{Request, StatusCode};
 use rate_limit_layer::inbound::{InboundLayer, Rate, RequestCost};
 use test_support::{Upstream, ok};
 use throttle_signal::Classified;
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 
 use crate::support::{Body, ms, pass};
 
@@ -104,6 +104,17 @@ async fn a_request_can_cost_more() {
     );
     let never = service.oneshot(costing(11)).await.unwrap();
     assert!(!Classified::throttle(never.extensions()).unwrap().retry());
+    // What is left was not looked at, and is not made up.
+    assert!(!never.headers().contains_key("ratelimit"));
+    assert!(never.headers().contains_key("ratelimit-policy"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_dropped_had_come_all_the_same() {
+    let service = layer(Rate::per_second(1)).layer(Upstream::answering(|_| ok()));
+    let mut ready = service.clone();
+    drop(ready.ready().await.unwrap().call(of("a")));
+    assert_eq!(service.oneshot(of("a")).await.unwrap().status(), 429);
 }
 
 #[tokio::test(start_paused = true)]
