@@ -1,5 +1,8 @@
 //! Real programs, started on free ports of the loopback and ended by their id.
 
+pub mod haproxy;
+pub mod nginx;
+
 use std::env;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -232,72 +235,4 @@ pub fn until(what: &str, mut seen: impl FnMut() -> bool) {
 #[allow(clippy::disallowed_methods, reason = "real programs live in real time")]
 fn pause() {
     thread::sleep(PAUSE);
-}
-
-/// HAProxy.
-pub mod haproxy {
-    use super::{Command, Program, find, fs};
-
-    /// Starts HAProxy, or returns `None` if it is not installed.
-    ///
-    /// `config` is given the port to bind on 127.0.0.1, and returns the `frontend`, `backend` and
-    /// `listen` sections. Before them come defaults for HTTP with short timeouts.
-    ///
-    /// # Panics
-    ///
-    /// As [`Program::start`], with what HAProxy says of the configuration.
-    pub fn start(mut config: impl FnMut(u16) -> String) -> Option<Program> {
-        let haproxy = find("haproxy")?;
-        Some(Program::start(|port, dir| {
-            let file = dir.join("haproxy.cfg");
-            let sections = config(port);
-            let text = format!(
-                "global\n    maxconn 1000\n    nbthread 1\n\
-                 defaults\n    mode http\n    timeout connect 5s\n\
-                 \x20   timeout client 30s\n    timeout server 30s\n\
-                 {sections}\n"
-            );
-            fs::write(&file, text).expect("a file in a new directory");
-            let mut command = Command::new(&haproxy);
-            command.arg("-db").arg("-f").arg(file); // in the foreground
-            command
-        }))
-    }
-}
-
-/// nginx.
-pub mod nginx {
-    use super::{Command, Program, find, fs};
-
-    /// Starts nginx, or returns `None` if it is not installed.
-    ///
-    /// `config` is given the port to listen on at 127.0.0.1, and returns what stands inside `http {
-    /// }`.
-    ///
-    /// # Panics
-    ///
-    /// As [`Program::start`], with what nginx says of the configuration.
-    pub fn start(mut config: impl FnMut(u16) -> String) -> Option<Program> {
-        let nginx = find("nginx")?;
-        Some(Program::start(|port, dir| {
-            let file = dir.join("nginx.conf");
-            let http = config(port);
-            let at = dir.display();
-            // Where nginx would otherwise write as root only.
-            let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-                .map(|part| format!("{part}_temp_path {at}/{part};"))
-                .join("\n");
-            // One process, so that ending it ends all.
-            let text = format!(
-                "daemon off;\nmaster_process off;\npid {at}/pid;\nerror_log stderr;\n\
-                 events {{ worker_connections 1000; }}\n\
-                 http {{\n    access_log off;\n{temp}\n{http}\n}}\n"
-            );
-            fs::write(&file, text).expect("a file in a new directory");
-            let mut command = Command::new(&nginx);
-            command.arg("-e").arg("stderr").arg("-p").arg(dir);
-            command.arg("-c").arg(file);
-            command
-        }))
-    }
 }

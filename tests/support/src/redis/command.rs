@@ -6,7 +6,7 @@ use std::time::Duration;
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(20));
 
 /// Sends these commands on a connection of their own, in Redis's inline form, and returns what the
-/// last is answered: a string as it is, an array an element a line.
+/// last is answered: a string as it is, nothing as an empty one, an array an element a line.
 ///
 /// Errors of the connection come back as they are, and so does an answer that is an error.
 pub(super) fn send(addr: SocketAddr, commands: &[&str]) -> Result<String, String> {
@@ -32,6 +32,8 @@ fn read(reader: &mut impl BufRead) -> std::io::Result<String> {
     let (kind, rest) = line.split_at(line.len().min(1));
     let length = rest.parse().unwrap_or(0_usize);
     match kind {
+        // Nothing: no text follows, not even its end.
+        "$" if rest == "-1" => Ok(String::new()),
         "$" => {
             let mut text = vec![0; length + 2];
             reader.read_exact(&mut text)?;

@@ -10,6 +10,8 @@ fn a_server_answers_and_ends_when_it_is_dropped() {
     assert_eq!(server.command("PING"), "PONG");
     assert_eq!(server.command("INCRBY n 41"), "41");
     assert_eq!(server.command("MGET n n"), "41\n41");
+    assert_eq!(server.command("GET nothing"), "");
+    assert_eq!(server.command("MGET n nothing n"), "41\n\n41");
     assert!(server.command("INFO server").contains("redis_version:"));
     let error = server.try_command("NO SUCH").unwrap_err();
     assert!(error.starts_with("-ERR "), "{error}");
