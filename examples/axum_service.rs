@@ -57,10 +57,10 @@ async fn ask(State(app): State<App>, headers: HeaderMap, question: String) -> Re
     let timeout = headers
         .get("x-timeout-ms")
         .and_then(|ms| ms.to_str().ok()?.parse().ok());
-    if let Some(ms) = timeout {
-        request
-            .extensions_mut()
-            .insert(Deadline(Instant::now() + Duration::from_millis(ms)));
+    // Any number may come, and one past all clocks is as good as none.
+    let deadline = timeout.and_then(|ms| Instant::now().checked_add(Duration::from_millis(ms)));
+    if let Some(deadline) = deadline {
+        request.extensions_mut().insert(Deadline(deadline));
     }
     match app.qwen.oneshot(request).await {
         Ok(answer) => answer.map(Body::new),
