@@ -11,7 +11,7 @@ use crate::quota::Quota;
 ///
 /// Without --base-url a Model Studio simulator is started on loopback: no account, key or network
 /// is needed. With it, requests go to a real OpenAI-compatible endpoint, keys by --key or
-/// DASHSCOPE_API_KEYS (KEY or KEY@ACCOUNT, separated by commas), answers to OUT.
+/// DASHSCOPE_API_KEYS (KEY or KEY@ACCOUNT, separated by commas), else DASHSCOPE_API_KEY, answers to OUT.
 ///
 /// Run again with the same OUT to go on where a run was stopped or killed.
 #[allow(

@@ -1,4 +1,4 @@
-use std::io::{Write, stdout};
+use std::io::{ErrorKind, Write, stdout};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -55,25 +55,22 @@ async fn batch(args: &Args) -> Result<ExitCode> {
         endpoint: target.endpoint.clone(),
         stop: stop.watch(),
     };
-    let service = stack::build(&target, wire)?;
     let sink = Sink {
         output: &mut output,
         progress: &progress,
     };
+    let ended = if input.jobs.is_empty() {
+        Ended::default() // with no model to build a stack for
+    } else {
+        let service = stack::build(&target, wire)?;
+        let jobs = input.jobs;
+        dispatch::all(service, jobs, concurrency, shared, &counts, &stop, sink).await?
+    };
+    progress.finish();
     let Ended {
         mut tally,
         left_over,
-    } = dispatch::all(
-        service,
-        input.jobs,
-        concurrency,
-        shared,
-        &counts,
-        &stop,
-        sink,
-    )
-    .await?;
-    progress.finish();
+    } = ended;
     tally.failed += bad.failed;
 
     let report = Report::new(
@@ -82,8 +79,7 @@ async fn batch(args: &Args) -> Result<ExitCode> {
         target.sends(&counts),
         ideal.map(|ideal| ideal.seconds),
     );
-    let path = output.path().map(|path| path.display().to_string());
-    output.close()?;
+    let path = output.close()?.map(|path| path.display().to_string());
     // Where nothing was done, the sentence that says why is enough.
     if left_over.is_none() || report.completed + report.failed > 0 {
         show(&table::closing(&report, path.as_deref()))?;
@@ -97,6 +93,9 @@ async fn batch(args: &Args) -> Result<ExitCode> {
             "{} are still to do: run again with --output {path} to go on",
             report.lost
         ),
+        None if report.completed + report.failed == 0 => {
+            format!("{} are still to do: run again", report.lost)
+        }
         None => format!(
             "{} were not done, and nothing was kept; name a file by --output to be able to go on",
             report.lost
@@ -166,5 +165,9 @@ pub(crate) fn concurrency(args: &Args, ideal: Option<Ideal>) -> usize {
 }
 
 pub(crate) fn show(text: &str) -> Result<()> {
-    writeln!(stdout().lock(), "{text}").context("cannot write to standard output")
+    match writeln!(stdout().lock(), "{text}") {
+        // Whoever reads has enough, as `head` has.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot write to standard output"),
+    }
 }

@@ -25,7 +25,7 @@ pub(crate) struct Sink<'a> {
 }
 
 /// How a run ended.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Ended {
     pub(crate) tally: Tally,
     /// Why requests were left over, unless it was asked to stop.
@@ -56,10 +56,7 @@ where
     let began = Instant::now();
     let mut jobs = jobs.into_iter();
     let mut errands = JoinSet::new();
-    let mut ended = Ended {
-        tally: Tally::default(),
-        left_over: None,
-    };
+    let mut ended = Ended::default();
     loop {
         while errands.len() < concurrency && !stop.is_set() {
             let Some(job) = jobs.next() else { break };

@@ -6,6 +6,12 @@ use secrecy::{ExposeSecret, SecretString};
 /// The account of keys that name none: they share one quota until told otherwise.
 const ACCOUNT: &str = "default";
 
+/// What is shown in place of a key.
+const HIDDEN: &str = "***";
+
+/// No provider's keys are as short.
+const SHORT: usize = 8;
+
 /// A key and the account whose quota it draws on, from `KEY` or `KEY@ACCOUNT`.
 ///
 /// Reading one never fails, so that no error message repeats what was given; what is wrong with it
@@ -97,10 +103,18 @@ impl Accounts {
     }
 
     /// `text` with every key in it made unreadable: some endpoints repeat what they were given.
+    ///
+    /// A key too short to be one, as for a server of one's own, is looked for as a word only: it may
+    /// stand in any other.
     pub(crate) fn redact(&self, text: &str) -> String {
         let keys = self.0.iter().flat_map(|(_, keys)| keys);
+        let keys = keys.map(ExposeSecret::expose_secret);
         keys.fold(text.to_owned(), |text, key| {
-            text.replace(key.expose_secret(), "***")
+            if key.len() < SHORT {
+                replace_word(&text, key)
+            } else {
+                text.replace(key, HIDDEN)
+            }
         })
     }
 
@@ -108,6 +122,20 @@ impl Accounts {
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
+}
+
+fn replace_word(text: &str, word: &str) -> String {
+    let part = |char: char| char.is_alphanumeric() || matches!(char, '-' | '_');
+    let mut replaced = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(word) {
+        let (before, after) = (&rest[..at], &rest[at + word.len()..]);
+        replaced += before;
+        let alone = !replaced.ends_with(part) && !after.starts_with(part);
+        replaced += if alone { HIDDEN } else { word };
+        rest = after;
+    }
+    replaced + rest
 }
 
 #[cfg(test)]
@@ -162,6 +190,12 @@ mod tests {
     fn keys_that_an_endpoint_repeats_are_made_unreadable() {
         let accounts = Accounts::collect([Key::from("sk-1@a"), Key::from("sk-2@b")]).unwrap();
         assert_eq!(accounts.redact("no such key: sk-2"), "no such key: ***");
+
+        let short = Accounts::collect([Key::from("k"), Key::from("sk-hidden")]).unwrap();
+        let said = "check `k`, k-1 and the network: kk, \"sk-hidden\", k";
+        let shown = "check `***`, k-1 and the network: kk, \"***\", ***";
+        assert_eq!(short.redact(said), shown);
+        assert_eq!(short.redact("Bearersk-hiddenx"), "Bearer***x");
     }
 
     #[test]

@@ -23,7 +23,6 @@ mod output;
 mod progress;
 mod quota;
 mod record;
-
 mod stack;
 mod stop;
 mod table;

@@ -14,6 +14,8 @@ use crate::record::{self, Record};
 pub(crate) struct Output {
     file: Option<(PathBuf, File)>,
     recorded: HashSet<String>,
+    /// Nobody asked for the file, and nothing is in it.
+    is_litter: bool,
 }
 
 /// What makes a line a record. Only the outline: results are not kept in memory.
@@ -64,6 +66,7 @@ impl Output {
         Ok(Self {
             file: Some((path.to_owned(), file)),
             recorded,
+            is_litter: false,
         })
     }
 
@@ -80,6 +83,7 @@ impl Output {
                     return Ok(Self {
                         file: Some((path, file)),
                         recorded: HashSet::new(),
+                        is_litter: true,
                     });
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -106,11 +110,6 @@ impl Output {
         self.recorded.contains(custom_id)
     }
 
-    /// The file, if there is one.
-    pub(crate) fn path(&self) -> Option<&Path> {
-        self.file.as_ref().map(|(path, _)| path.as_path())
-    }
-
     /// Writes a record, in one piece.
     ///
     /// # Errors
@@ -121,24 +120,30 @@ impl Output {
             return Ok(());
         };
         let line = record.line().context("cannot write a record as JSON")?;
+        self.is_litter = false;
         file.write_all(&line)
             .with_context(|| format!("cannot write to {}", path.display()))
     }
 
-    /// Asks the system to keep what was written.
+    /// Asks the system to keep what was written, and returns where it is. A [`fresh`](Self::fresh) file
+    /// that nothing was written to is taken away again.
     ///
     /// # Errors
     ///
     /// Fails if the system reports that it could not.
-    pub(crate) fn close(self) -> Result<()> {
+    pub(crate) fn close(self) -> Result<Option<PathBuf>> {
         let Some((path, file)) = self.file else {
-            return Ok(());
+            return Ok(None);
         };
+        if self.is_litter && std::fs::remove_file(&path).is_ok() {
+            return Ok(None);
+        }
         match file.sync_data() {
             // Pipes and devices keep nothing.
-            Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
-            other => other.with_context(|| format!("cannot write to {}", path.display())),
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {}
+            other => other.with_context(|| format!("cannot write to {}", path.display()))?,
         }
+        Ok(Some(path))
     }
 }
 

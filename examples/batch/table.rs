@@ -14,7 +14,13 @@ pub(crate) fn closing(report: &Report, path: Option<&str>) -> String {
         format!("{}{}", report.completed, split(&report.by_model)),
     ));
     rows.push(("failed", report.failed.to_string()));
-    rows.push(("lost", report.lost.to_string()));
+    // What a run that was stopped leaves is not lost: the next one does it.
+    let rest = if report.lost > 0 {
+        "still to do"
+    } else {
+        "lost"
+    };
+    rows.push((rest, report.lost.to_string()));
     if !report.by_account.is_empty() {
         rows.push(("accounts", list(&report.by_account)));
     }

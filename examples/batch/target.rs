@@ -236,8 +236,12 @@ fn limits(quota: Quota) -> Limits {
 }
 
 fn environment() -> Vec<Key> {
-    let list = ["DASHSCOPE_API_KEYS", "DASHSCOPE_API_KEY"]
+    // A variable that is set to nothing is as good as none.
+    let lists = ["DASHSCOPE_API_KEYS", "DASHSCOPE_API_KEY"]
         .into_iter()
-        .find_map(|name| std::env::var(name).ok());
-    list.map_or_else(Vec::new, |list| Accounts::listed(&list).collect())
+        .filter_map(|name| std::env::var(name).ok());
+    let keys = lists.map(|list| Accounts::listed(&list).collect::<Vec<_>>());
+    keys.into_iter()
+        .find(|keys| !keys.is_empty())
+        .unwrap_or_default()
 }

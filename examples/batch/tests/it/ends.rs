@@ -1,6 +1,6 @@
 use tokio::net::TcpListener;
 
-use crate::support::{file, quick, records, run};
+use crate::support::{batch, file, quick, records, run};
 
 const SECRET: &str = "sk-do-not-show-me";
 
@@ -55,12 +55,81 @@ async fn a_host_that_cannot_be_reached_is_named() {
     assert_eq!(records(&out).len(), 0);
 }
 
+/// In a folder where nothing was, nothing is left of a run that got nowhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_got_nowhere_leaves_no_file_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    drop(listener);
+    let mut batch = batch(&["--base-url", &url, "--key", "k"]);
+    let output = batch.current_dir(folder.path()).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    // The key is too short to be looked for in every word.
+    assert!(
+        stderr.contains("check --base-url and the network; 200 are still to do: run again\n"),
+        "{stderr}"
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_are_all_bad_are_recorded() {
+    let (folder, input) = file("in.jsonl", "{\"custom_id\":\"a\"}\n{}\n");
+    let out = folder.path().join("out.jsonl");
+    let paths = [input.to_str().unwrap(), "--output", out.to_str().unwrap()];
+    let run = run(&[&paths[..], &["--json"]].concat()).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert_eq!(
+        (&run.report()["failed"], &run.report()["sends"]),
+        (&2.into(), &0.into())
+    );
+    assert_eq!(records(&out)["a"]["error"]["code"], "invalid_line");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_has_enough_is_no_error() {
+    let mut child = batch(&["--requests", "1", "--json"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_keys_that_is_empty_gives_way_to_the_one_key() {
+    let simulator = quick(|builder| builder).await;
+    let (_folder, out) = file("out.jsonl", "");
+    let args = [
+        "--base-url",
+        simulator.base_url(),
+        "--requests",
+        "1",
+        "--output",
+    ];
+    let mut batch = batch(&[&args[..], &[out.to_str().unwrap()]].concat());
+    batch
+        .env("DASHSCOPE_API_KEYS", " ")
+        .env("DASHSCOPE_API_KEY", "sk-a1");
+    let output = batch.output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(records(&out).len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_output_that_cannot_be_written_is_named() {
     let (folder, _) = file("out.jsonl", "");
     let out = folder.path().join("missing/out.jsonl");
     let out = out.to_str().unwrap();
     ends(&["--output", out], &["cannot write to", out]).await;
+    // One that is full, which shows only once there is something to write.
+    #[cfg(target_os = "linux")]
+    ends(
+        &["--requests", "1", "--output", "/dev/full"],
+        &["cannot write to /dev/full"],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
