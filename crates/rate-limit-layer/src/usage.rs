@@ -1,4 +1,6 @@
-use serde_json::Value;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// The usage an answer reports.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -16,30 +18,25 @@ const ABSURD: u64 = 100_000_000;
 impl Usage {
     /// Reads a `usage` object: OpenAI's, Anthropic's, Model Studio's or Gemini's.
     pub(crate) fn read(object: &[u8]) -> Self {
-        let Ok(Value::Object(object)) = serde_json::from_slice(object) else {
-            return Self::default();
-        };
-        let count = |names: &[&str]| {
-            let found = names.iter().find_map(|name| object.get(*name)?.as_u64());
+        let report: Report = serde_json::from_slice(object).unwrap_or_default();
+        let count = |counts: &[Option<u64>]| {
+            let found = counts.iter().find_map(|count| *count);
             found.filter(|count| *count <= ABSURD)
         };
-        let detail = |name: &str| object.get(name)?.get("cached_tokens")?.as_u64();
-        let mut input = count(&["prompt_tokens", "input_tokens", "promptTokenCount"]);
-        let mut output = count(&["completion_tokens", "output_tokens", "candidatesTokenCount"]);
-        match (input, output, count(&["total_tokens", "totalTokenCount"])) {
+        let mut input = count(&report.input);
+        let mut output = count(&report.output);
+        match (input, output, count(&report.total)) {
             (Some(input), None, Some(total)) => output = total.checked_sub(input),
             (None, None, Some(total)) => (input, output) = (Some(total), Some(0)),
             _ => {}
         }
         // Anthropic leaves what is read from or written to its cache out of `input_tokens`.
-        let read = count(&["cache_read_input_tokens"]);
-        let outside = [read, count(&["cache_creation_input_tokens"])]
+        let read = count(&[report.cache_read]);
+        let outside = [read, count(&[report.cache_creation])]
             .into_iter()
             .flatten()
             .sum::<u64>();
-        let cached = read
-            .or_else(|| detail("prompt_tokens_details"))
-            .or_else(|| detail("input_tokens_details"));
+        let cached = read.or(report.details[0]).or(report.details[1]);
         Self {
             input: input.map(|input| input + outside),
             output,
@@ -56,6 +53,168 @@ impl Usage {
 
     pub(crate) const fn is_some(&self) -> bool {
         self.input.is_some() || self.output.is_some()
+    }
+}
+
+/// What an object says, by who says it so. It is read as it is, without a tree of it in between: there
+/// is one for each answer.
+#[derive(Debug, Default)]
+struct Report {
+    input: [Option<u64>; 3],
+    output: [Option<u64>; 3],
+    total: [Option<u64>; 2],
+    cache_read: Option<u64>,
+    cache_creation: Option<u64>,
+    details: [Option<u64>; 2],
+}
+
+impl<'de> Deserialize<'de> for Report {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ReportVisitor)
+    }
+}
+
+struct ReportVisitor;
+
+impl<'de> Visitor<'de> for ReportVisitor {
+    type Value = Report;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Report, A::Error> {
+        let mut report = Report::default();
+        while let Some(name) = map.next_key()? {
+            let Value { count, cached } = map.next_value()?;
+            match name {
+                Name::Input(place) => report.input[place] = count,
+                Name::Output(place) => report.output[place] = count,
+                Name::Total(place) => report.total[place] = count,
+                Name::Details(place) => report.details[place] = cached,
+                Name::CacheRead => report.cache_read = count,
+                Name::CacheCreation => report.cache_creation = count,
+                Name::Cached | Name::Other => {}
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// The name of a member; with its place among those that mean the same, the first of which counts.
+enum Name {
+    Input(usize),
+    Output(usize),
+    Total(usize),
+    Details(usize),
+    CacheRead,
+    CacheCreation,
+    Cached,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_identifier(NameVisitor)
+    }
+}
+
+struct NameVisitor;
+
+impl Visitor<'_> for NameVisitor {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+        Ok(match name {
+            "prompt_tokens" => Name::Input(0),
+            "input_tokens" => Name::Input(1),
+            "promptTokenCount" => Name::Input(2),
+            "completion_tokens" => Name::Output(0),
+            "output_tokens" => Name::Output(1),
+            "candidatesTokenCount" => Name::Output(2),
+            "total_tokens" => Name::Total(0),
+            "totalTokenCount" => Name::Total(1),
+            "prompt_tokens_details" => Name::Details(0),
+            "input_tokens_details" => Name::Details(1),
+            "cache_read_input_tokens" => Name::CacheRead,
+            "cache_creation_input_tokens" => Name::CacheCreation,
+            "cached_tokens" => Name::Cached,
+            _ => Name::Other,
+        })
+    }
+}
+
+/// A whole number from 0, an object with `cached_tokens`, or anything else, which is passed over.
+#[derive(Debug, Default)]
+struct Value {
+    count: Option<u64>,
+    cached: Option<u64>,
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_u64<E>(self, count: u64) -> Result<Value, E> {
+        Ok(Value {
+            count: Some(count),
+            cached: None,
+        })
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
+        Ok(Value::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+        Ok(Value::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
+        Ok(Value::default())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Value, E> {
+        Ok(Value::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut cached = None;
+        while let Some(name) = map.next_key()? {
+            if matches!(name, Name::Cached) {
+                cached = map.next_value::<Value>()?.count;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(Value {
+            count: None,
+            cached,
+        })
     }
 }
 
@@ -83,6 +242,12 @@ mod tests {
     }
 
     #[test]
+    fn other_members_may_be_anything() {
+        let object = r#"{"\u0078":[1,{"a":2}],"b":null,"c":"d\n","e":-1,"f":1.5,"g":true,"prompt_tokens_details":{"x\"":{},"cached_tokens":3},"prompt_tokens":7,"input_tokens":8}"#;
+        assert_eq!(read(object), (Some(7), None, Some(3)));
+    }
+
+    #[test]
     fn passes_over_what_makes_no_sense() {
         for object in [
             "",
@@ -95,6 +260,7 @@ mod tests {
             r#"{"total_tokens":99999999999999999999}"#,
             r#"{"prompt_tokens":9999999999999}"#,
             r#"{"prompt_tokens_details":7}"#,
+            r#"{"prompt_tokens":1,}"#,
         ] {
             assert!(!Usage::read(object.as_bytes()).is_some(), "{object}");
         }

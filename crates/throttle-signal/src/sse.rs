@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::Deserializer;
 
@@ -123,7 +124,8 @@ pub(crate) fn failure(data: &[u8]) -> Option<Cow<'_, str>> {
 /// What stands behind the last of a key's places, up to the end of the data. Good enough for small
 /// chunks, where no text contains keys in quotes that are not escaped.
 fn value_of<'a>(data: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    let at = data.windows(key.len()).rposition(|part| part == key)?;
+    // The last is found faster from the front, where the search is a vector loop.
+    let at = memmem::find_iter(data, key).last()?;
     let after = data.get(at + key.len()..)?.trim_ascii_start();
     Some(after.strip_prefix(b":")?.trim_ascii_start())
 }
