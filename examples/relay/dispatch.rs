@@ -7,20 +7,12 @@ use http_body_util::Full;
 use tower::Service;
 use tower::util::Oneshot;
 
-use crate::endpoint::Endpoint;
 use crate::line::Stack;
 use crate::setup::Setup;
 use crate::upstream::Broken;
 
 /// Names the provider of a candidate, between the chain and [`Dispatch`]. It never leaves the relay.
 pub(crate) const PLACE: HeaderName = HeaderName::from_static("x-relay-place");
-
-/// What was asked for, in a request's extensions.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) query: Option<Box<str>>,
-}
 
 /// Sends each request through the stack of its provider.
 #[derive(Clone, Debug)]
@@ -37,10 +29,8 @@ impl Dispatch {
     /// Sends to the provider at this place.
     pub(crate) fn send(&self, place: usize, mut request: Request<Full<Bytes>>) -> Sent {
         let provider = &self.setup.config.providers[place];
-        if let Some(asked) = request.extensions().get::<Asked>() {
-            if let Some(url) = provider.base.url(asked.endpoint, asked.query.as_deref()) {
-                *request.uri_mut() = url;
-            }
+        if let Some(url) = provider.base.url(request.uri()) {
+            *request.uri_mut() = url;
         }
         Oneshot::new(self.stacks[place].clone(), request)
     }

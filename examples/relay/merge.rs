@@ -5,8 +5,8 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-/// How often a body is looked at again before what was read goes on. The connection behind it hands
-/// on one piece at a time, and needs its turn for the next; hyper may look twice within one turn.
+/// How often a body is looked at again, a turn of the others on this thread apart, before what was read
+/// goes on: an upstream that writes event by event has often written the next by then.
 const LOOKS: u8 = 3;
 
 /// The longest piece made of several.

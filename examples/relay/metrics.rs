@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,12 +10,16 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use throttle_signal::{AccountId, Kind};
 
+use crate::names::ByName;
+
 /// All that is counted, for as long as the process runs.
 pub(crate) struct Metrics {
     registry: Registry,
     cells: RwLock<Cells>,
     /// Requests answered, whoever answered them.
-    pub(crate) answers: Family<Answered, Counter>,
+    answers: Family<Answered, Counter>,
+    /// The same, at hand: to look one up in the family, its names have to be copied.
+    answered: RwLock<Ends>,
     /// Requests that the relay itself refused before they reached a model.
     pub(crate) turned_away: Family<TurnedAway, Counter>,
     /// Answers that came from another model than the first of the chain.
@@ -42,7 +45,11 @@ pub(crate) struct Metrics {
 }
 
 /// By account and model.
-type Cells = HashMap<(AccountId, Arc<str>), Arc<Cell>>;
+type Cells = ByName<(AccountId, Arc<str>), Arc<Cell>>;
+
+/// By client, model asked for, status, and how it ended.
+type Ends = ByName<End, Counter>;
+pub(crate) type End = (Arc<str>, Arc<str>, u16, &'static str);
 
 /// One account and model, with its counters at hand.
 #[derive(Debug)]
@@ -94,6 +101,7 @@ impl Metrics {
             registry: Registry::with_prefix("relay"),
             cells: RwLock::default(),
             answers: Family::default(),
+            answered: RwLock::default(),
             turned_away: Family::default(),
             fallbacks: Family::default(),
             waited: Counter::default(),
@@ -147,6 +155,29 @@ impl Metrics {
             cost: "cost", "What the tokens cost, by the configured prices";
             first_byte: "first_byte_seconds", "From a request to the first byte of its answer";
         }
+    }
+
+    /// Counts a request that is over.
+    pub(crate) fn over(&self, end: End) {
+        let ends = self.answered.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counter) = ends.get(&end) {
+            counter.inc();
+            return;
+        }
+        drop(ends);
+        let (client, model, status, how) = &end;
+        let counter = self.answers.get_or_create_owned(&Answered {
+            client: client.to_string(),
+            model: model.to_string(),
+            status: *status,
+            end: how,
+        });
+        counter.inc();
+        let mut ends = self
+            .answered
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        ends.insert(end, counter);
     }
 
     /// The counters of an account and model.

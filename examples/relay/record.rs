@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -6,7 +6,7 @@ use throttle_signal::{AccountId, Trail};
 use tokio::time::Instant;
 
 use crate::gate::Place;
-use crate::metrics::{Answered, Cell, Fallen, Metrics, TurnedAway};
+use crate::metrics::{Cell, Fallen, Metrics, TurnedAway};
 use crate::setup::Setup;
 use crate::usage::{Tail, Usage};
 
@@ -17,7 +17,7 @@ pub(crate) struct Record {
     pub(crate) id: String,
     client: Arc<str>,
     /// What was asked for.
-    model: String,
+    model: Arc<str>,
     path: &'static str,
     arrived: Instant,
     status: StatusCode,
@@ -31,6 +31,9 @@ pub(crate) struct Record {
     tail: Option<Tail>,
     place: Option<Place>,
 }
+
+/// The name of a client or model that is not known, or not yet.
+static NOBODY: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
 
 /// Who answered.
 #[derive(Debug)]
@@ -49,8 +52,8 @@ impl Record {
         Self {
             metrics: Arc::clone(metrics),
             id,
-            client: Arc::from(""),
-            model: String::new(),
+            client: Arc::clone(&NOBODY),
+            model: Arc::clone(&NOBODY),
             path,
             arrived: Instant::now(),
             status: StatusCode::OK,
@@ -75,8 +78,8 @@ impl Record {
         self.place = place;
     }
 
-    pub(crate) fn model(&mut self, model: &str) {
-        model.clone_into(&mut self.model);
+    pub(crate) fn model(&mut self, model: &Arc<str>) {
+        self.model = Arc::clone(model);
     }
 
     /// Notes that the relay itself says no.
@@ -101,7 +104,7 @@ impl Record {
         if trail.candidates_tried > 1 {
             if let Some(candidate) = &trail.candidate {
                 let fallen = Fallen {
-                    from: self.model.clone(),
+                    from: self.model.to_string(),
                     to: candidate.to_string(),
                 };
                 self.metrics.fallbacks.get_or_create(&fallen).inc();
@@ -170,7 +173,7 @@ impl Record {
             request_id = %self.id,
             client = &*self.client,
             endpoint = self.path,
-            model = self.model,
+            model = &*self.model,
             status = self.status.as_u16(),
             end = self.end,
             code = self.code,
@@ -193,13 +196,8 @@ impl Drop for Record {
     fn drop(&mut self) {
         let metrics = Arc::clone(&self.metrics);
         metrics.open.dec();
-        let answered = Answered {
-            client: self.client.to_string(),
-            model: self.model.clone(),
-            status: self.status.as_u16(),
-            end: self.end,
-        };
-        metrics.answers.get_or_create(&answered).inc();
+        let (client, model) = (Arc::clone(&self.client), Arc::clone(&self.model));
+        metrics.over((client, model, self.status.as_u16(), self.end));
         let usage = self.settle();
         self.log(usage);
     }

@@ -5,17 +5,15 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{HeaderName, Request, Response};
+use http::{Extensions, HeaderName, Request, Response};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use serde::de::IgnoredAny;
-use throttle_signal::{Classified, Deadline, Priority, RequestFacts, StartBy, Trail};
-use tokio::time::{Instant, timeout, timeout_at};
+use throttle_signal::{Classified, Priority, RequestFacts, Trail};
+use tokio::time::{timeout, timeout_at};
 
 use crate::answer::{Answer, REQUEST_ID, tell, withhold};
-use crate::dispatch::Asked;
 use crate::endpoint::Endpoint;
-use crate::gate::Client;
 use crate::merge::Merge;
 use crate::record::Record;
 use crate::refusal::Refusal;
@@ -101,10 +99,13 @@ async fn answer(
     let start = record.arrived();
     let deadline = start + deadline(&head.headers, config.deadline);
     let start_by = start + config.max_wait;
-    let request = request(head, endpoint, body, client, (deadline, start_by));
-    let (request, facts) = gather(request, start);
+    let mut facts = RequestFacts::gather(&head.headers, &Extensions::new(), body.clone(), start);
+    facts.lower_deadline(deadline);
+    facts.lower_start_by(start_by);
+    facts.set_tenant(Some(client.tenant().clone()));
+    facts.set_priority(Priority(client.priority));
     let Some(model) = facts.model() else {
-        return Err(no_model(request.body()));
+        return Err(no_model(&body));
     };
     let route = routes
         .find(model)
@@ -115,6 +116,7 @@ async fn answer(
     record.model(model);
 
     // In a box of its own: it is several KiB, and would be moved each time that this is.
+    let request = request(head, endpoint, body, facts.clone());
     let answer = Box::pin(routes.send(route, request));
     let answer = timeout_at(deadline, answer).await;
     let mut response = match answer {
@@ -169,13 +171,14 @@ async fn drain(mut body: Body, most: usize) {
     }
 }
 
-/// The request as it goes upstream, but for its URL and key.
+/// The request as it goes upstream, but for its key, and for its URL, which is told when the provider is
+/// known. All else that the layers are to know is in the facts: they keep an extension that is alone for
+/// less than two.
 fn request(
     head: &mut Parts,
     endpoint: Endpoint,
     body: Bytes,
-    client: &Client,
-    (deadline, start_by): (Instant, Instant),
+    facts: RequestFacts,
 ) -> Request<Full<Bytes>> {
     let mut headers = std::mem::take(&mut head.headers);
     withhold(&mut headers, is_withheld);
@@ -184,28 +187,15 @@ fn request(
         .or_insert(HeaderValue::from_static("application/json"));
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = http::Method::POST;
+    *request.uri_mut() = endpoint.with_query(head.uri.query());
     *request.headers_mut() = headers;
-    let extensions = request.extensions_mut();
-    extensions.insert(Deadline(deadline));
-    extensions.insert(StartBy(start_by));
-    extensions.insert(client.tenant().clone());
-    extensions.insert(Priority(client.priority));
-    extensions.insert(Asked {
-        endpoint,
-        query: head.uri.query().map(Into::into),
-    });
+    request.extensions_mut().insert(facts);
     request
 }
 
-fn gather(mut request: Request<Full<Bytes>>, now: Instant) -> (Request<Full<Bytes>>, RequestFacts) {
-    let facts = RequestFacts::ensure(&mut request, now);
-    (request, facts)
-}
-
 /// Why no model was found in a body.
-fn no_model(body: &Full<Bytes>) -> Refusal {
-    let body = replay_body::Replay::bytes(body).unwrap_or_default();
-    match serde_json::from_slice::<IgnoredAny>(&body) {
+fn no_model(body: &[u8]) -> Refusal {
+    match serde_json::from_slice::<IgnoredAny>(body) {
         Err(error) => Refusal::BadJson(error),
         Ok(_) => Refusal::NoModel,
     }
@@ -213,9 +203,13 @@ fn no_model(body: &Full<Bytes>) -> Refusal {
 
 /// How long the caller waits, as the clients of OpenAI say, or as is usual here.
 fn deadline(headers: &HeaderMap, usual: Duration) -> Duration {
-    let said = ["x-stainless-read-timeout", "x-stainless-timeout"]
+    const NAMES: [HeaderName; 2] = [
+        HeaderName::from_static("x-stainless-read-timeout"),
+        HeaderName::from_static("x-stainless-timeout"),
+    ];
+    let said = NAMES
         .iter()
-        .find_map(|name| headers.get(*name)?.to_str().ok()?.parse().ok());
+        .find_map(|name| headers.get(name)?.to_str().ok()?.parse().ok());
     let said = said.and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok());
     said.filter(|said| !said.is_zero())
         .map_or(usual, |said| said.min(usual))

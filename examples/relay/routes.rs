@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -7,7 +6,6 @@ use bytes::Bytes;
 use fallback_layer::{ErrorFn, Fallback};
 use http::{Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use rate_limit_layer::ResponseBody;
 use replay_body::PeekBody;
@@ -15,7 +13,9 @@ use tower::util::Oneshot;
 use tower::{Layer, ServiceExt};
 
 use crate::dispatch::{Dispatch, Sent};
+use crate::incoming::Incoming;
 use crate::metrics::Metrics;
+use crate::names::ByName;
 use crate::setup::{Setup, Way};
 use crate::upstream::{Broken, Upstream};
 
@@ -24,7 +24,7 @@ use crate::upstream::{Broken, Upstream};
 pub(crate) struct Routes {
     pub(crate) setup: Arc<Setup>,
     dispatch: Dispatch,
-    by_model: HashMap<String, Route>,
+    by_model: ByName<String, Route>,
 }
 
 /// The way to one model.

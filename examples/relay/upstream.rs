@@ -3,48 +3,24 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{self, Client, ResponseFuture};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tower::Service;
+use tower::{BoxError, Service};
 
+use crate::incoming::Incoming;
 use crate::metrics::Cell;
-
-/// How long a host may take to accept a connection.
-const CONNECT: Duration = Duration::from_secs(10);
-
-/// How long an unused connection is kept. Model Studio and most load balancers close after 60 s or
-/// later; a connection they close first is a request that fails.
-const IDLE: Duration = Duration::from_secs(50);
+use crate::pool::Pool;
 
 /// The client at the bottom of the stacks, with the connections of one thread.
-///
-/// Each layer above clones what is below it, some twice; one count is cheaper than the client's ten.
 #[derive(Clone, Debug)]
-pub(crate) struct Upstream(Arc<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>);
+pub(crate) struct Upstream(Arc<Pool>);
 
 impl Upstream {
+    /// It must be called within a tokio runtime.
     pub(crate) fn new() -> Self {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT));
-        let https = HttpsConnectorBuilder::new()
-            .with_webpki_roots()
-            .https_or_http()
-            .enable_http1();
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(IDLE)
-            .pool_timer(TokioTimer::new())
-            .build(https.wrap_connector(connector));
-        Self(Arc::new(client))
+        Self(Pool::new())
     }
 }
 
@@ -60,7 +36,7 @@ impl Service<Request<Full<Bytes>>> for Upstream {
     fn call(&mut self, mut request: Request<Full<Bytes>>) -> Sending {
         let counts = request.extensions_mut().remove::<Counts>();
         Sending {
-            answer: self.0.request(request),
+            answer: Box::pin(Arc::clone(&self.0).send(request)),
             attempt: Attempt(counts.map(|counts| counts.0)),
         }
     }
@@ -71,11 +47,12 @@ impl Service<Request<Full<Bytes>>> for Upstream {
 pub(crate) struct Counts(pub(crate) Arc<Cell>);
 
 /// A request on its way.
-#[derive(Debug)]
 pub(crate) struct Sending {
-    answer: ResponseFuture,
+    answer: Answer,
     attempt: Attempt,
 }
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Broken>> + Send>>;
 
 /// Counts a request as sent, however it ends; as abandoned, too, if it is dropped before.
 #[derive(Debug)]
@@ -85,7 +62,7 @@ impl Future for Sending {
     type Output = Result<Response<Incoming>, Broken>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = ready!(Pin::new(&mut self.answer).poll(cx)).map_err(Broken);
+        let answer = ready!(self.answer.as_mut().poll(cx));
         if let Some(cell) = self.attempt.0.take() {
             match &answer {
                 Err(broken) if broken.is_unsent() => {
@@ -112,19 +89,27 @@ impl Drop for Attempt {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(crate) struct Broken(legacy::Error);
+pub(crate) enum Broken {
+    /// There was no connection.
+    Connect(BoxError),
+    /// The connection ended, or what came by it made no sense.
+    Link(hyper::Error),
+}
 
 impl Broken {
     /// Whether there was no connection, so that nothing was sent, and it may be sent anew.
-    pub(crate) fn is_unsent(&self) -> bool {
-        self.0.is_connect()
+    pub(crate) const fn is_unsent(&self) -> bool {
+        matches!(self, Self::Connect(_))
     }
 }
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The deepest reason: `connection refused` rather than `client error`.
-        let mut error: &dyn Error = &self.0;
+        let mut error: &dyn Error = match self {
+            Self::Connect(error) => error.as_ref(),
+            Self::Link(error) => error,
+        };
         while let Some(source) = error.source() {
             error = source;
         }

@@ -1,8 +1,15 @@
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use serde::Deserialize;
 
 /// How much of the end of an answer is kept to find its usage in. A `usage` with all its details is
 /// about 600 bytes, and what follows it is short.
 const TAIL: usize = 2048;
+
+/// What an answer reports it under.
+const KEY: &[u8] = b"\"usage\"";
+static KEY_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(KEY));
 
 /// The tokens of a request, as the upstream reports them.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
@@ -30,19 +37,19 @@ impl Tail {
 
     /// The last usage that the answer reported, if there was one.
     pub(crate) fn usage(&self) -> Option<Usage> {
-        const KEY: &[u8] = b"\"usage\"";
-        let mut end = self.0.len();
-        while let Some(at) = memchr::memmem::rfind(&self.0[..end], KEY) {
-            let after = self.0[at + KEY.len()..].trim_ascii_start();
-            if let Some(value) = after.strip_prefix(b":") {
-                let mut values = serde_json::Deserializer::from_slice(value).into_iter::<Usage>();
-                if let Some(Ok(usage)) = values.next() {
-                    return Some(usage);
-                }
-            }
-            end = at;
-        }
-        None
+        // From the front, where the search is a vector loop. Few of those found are objects.
+        let places = KEY_FINDER.find_iter(&self.0);
+        let values: Vec<_> = places
+            .filter_map(|at| {
+                let after = self.0[at + KEY.len()..].trim_ascii_start();
+                let value = after.strip_prefix(b":")?.trim_ascii_start();
+                value.starts_with(b"{").then_some(value)
+            })
+            .collect();
+        values.into_iter().rev().find_map(|value| {
+            let mut values = serde_json::Deserializer::from_slice(value).into_iter::<Usage>();
+            values.next()?.ok()
+        })
     }
 }
 

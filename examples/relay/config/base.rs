@@ -52,10 +52,11 @@ impl Base {
         })
     }
 
-    /// The URL of an endpoint, with the query a request came with.
-    pub(crate) fn url(&self, endpoint: Endpoint, query: Option<&str>) -> Option<Uri> {
-        let path = &self.paths[endpoint as usize];
-        let path = match query {
+    /// The URL of an endpoint, which is given by its [path and query](Endpoint::with_query).
+    pub(crate) fn url(&self, endpoint: &Uri) -> Option<Uri> {
+        let known = Endpoint::of(endpoint.path().strip_prefix('/')?)?;
+        let path = &self.paths[known as usize];
+        let path = match endpoint.query() {
             None => path.clone(),
             Some(query) => PathAndQuery::try_from(format!("{path}?{query}")).ok()?,
         };
@@ -104,11 +105,12 @@ mod tests {
             ("http://127.0.0.1:1", "http://127.0.0.1:1/chat/completions"),
         ] {
             let base = Base::parse(given).unwrap();
-            let url = base.url(Endpoint::Chat, None).unwrap();
+            let url = base.url(&Endpoint::Chat.with_query(None)).unwrap();
             assert_eq!(url.to_string(), chat);
         }
         let base = Base::parse("https://h/v1").unwrap();
-        let url = base.url(Endpoint::Embeddings, Some("a=b&c")).unwrap();
+        let embeddings = Endpoint::Embeddings.with_query(Some("a=b&c"));
+        let url = base.url(&embeddings).unwrap();
         assert_eq!(url.to_string(), "https://h/v1/embeddings?a=b&c");
     }
 
