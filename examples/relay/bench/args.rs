@@ -15,13 +15,19 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 2.0)]
     pub(crate) seconds: f64,
 
-    /// How many requests the relay is to have answered when its memory is measured last.
+    /// How many requests lie between the two looks at the relay's memory. It has answered as many, and
+    /// for a minute on end, before the first.
     #[arg(long, default_value_t = 100_000)]
     pub(crate) requests: u64,
 
     /// Also measures the relay with a line of log for each request.
     #[arg(long)]
     pub(crate) with_log: bool,
+
+    /// This program, built already as it is to be measured. If not said, it is built with the profile
+    /// `dist`, as the relay is installed, which takes some minutes the first time.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) built: Option<PathBuf>,
 
     #[command(subcommand)]
     pub(crate) role: Option<Role>,

@@ -25,20 +25,21 @@ enum Running {
 }
 
 impl Contender {
-    pub(crate) async fn mock() -> Result<Self> {
+    pub(crate) async fn mock(program: &Path) -> Result<Self> {
         let addr = free_addr();
-        let process = Process::start(&["mock", &addr.to_string()], addr).await?;
+        let process = Process::start(program, &["mock", &addr.to_string()], addr).await?;
         Ok(Self::ours("direct", addr, process))
     }
 
-    pub(crate) async fn proxy(upstream: SocketAddr) -> Result<Self> {
+    pub(crate) async fn proxy(program: &Path, upstream: SocketAddr) -> Result<Self> {
         let addr = free_addr();
         let words = ["proxy", &addr.to_string(), &upstream.to_string()];
-        let process = Process::start(&words, addr).await?;
+        let process = Process::start(program, &words, addr).await?;
         Ok(Self::ours("hyper", addr, process))
     }
 
     pub(crate) async fn relay(
+        program: &Path,
         name: &'static str,
         upstream: SocketAddr,
         dir: &Path,
@@ -51,7 +52,7 @@ impl Contender {
         fs::write(&file, config)?;
         let addr = free_addr();
         let file = file.to_str().context("a path that is no text")?;
-        let process = Process::start(&["relay", file, &addr.to_string()], addr).await?;
+        let process = Process::start(program, &["relay", file, &addr.to_string()], addr).await?;
         Ok(Self::ours(name, addr, process))
     }
 

@@ -7,6 +7,7 @@
 
 mod args;
 mod contender;
+mod dist;
 mod load;
 mod mock;
 mod process;

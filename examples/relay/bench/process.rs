@@ -1,5 +1,6 @@
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -12,9 +13,9 @@ use tokio::time::sleep;
 pub(crate) struct Process(Child);
 
 impl Process {
-    /// Starts this program in another role and waits until it accepts connections.
-    pub(crate) async fn start(words: &[&str], addr: SocketAddr) -> Result<Self> {
-        let program = std::env::current_exe()?;
+    /// Starts this program, as it was built for that, in another role and waits until it accepts
+    /// connections.
+    pub(crate) async fn start(program: &Path, words: &[&str], addr: SocketAddr) -> Result<Self> {
         let child = Command::new(program)
             .args(words)
             .stdin(Stdio::null())
