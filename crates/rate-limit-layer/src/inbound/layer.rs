@@ -37,7 +37,7 @@ impl<K: Hash + Eq + Clone, F> InboundLayer<K, F> {
 
     /// Returns how many keys are remembered.
     #[must_use]
-    pub fn keys(&self) -> usize {
+    pub fn key_count(&self) -> usize {
         self.limit.len()
     }
 }

@@ -124,10 +124,10 @@ async fn keys_of_yesterday_are_forgotten() {
     for key in 0..1000 {
         service.clone().oneshot(of(&key.to_string())).await.unwrap();
     }
-    assert_eq!(layer.keys(), 1000);
+    assert_eq!(layer.key_count(), 1000);
     pass(5_000).await;
     service.oneshot(of("one")).await.unwrap();
-    assert_eq!(layer.keys(), 1);
+    assert_eq!(layer.key_count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
