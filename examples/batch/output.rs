@@ -33,8 +33,8 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// Fails if the file cannot be read and written, or holds anything but records: then it is
-    /// somebody's, and left as it is.
+    /// Fails if the file cannot be read and written, another run writes to it, or it holds anything but
+    /// records: then it is somebody's, and left as it is.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let cannot = || format!("cannot write to {}", path.display());
         let file = OpenOptions::new()
@@ -46,6 +46,12 @@ impl Output {
         let mut recorded = HashSet::new();
         // A pipe or /dev/null holds nothing to go on from.
         if file.metadata().with_context(cannot)?.is_file() {
+            if !lock(&file) {
+                bail!(
+                    "{} is being written to by another run; wait for it, or choose another --output",
+                    path.display()
+                );
+            }
             let mut found = Vec::new();
             file.read_to_end(&mut found).with_context(cannot)?;
             let end = take_up(&found, &mut recorded).map_err(|reason| {
@@ -80,6 +86,7 @@ impl Output {
             let path = PathBuf::from(format!("answers-{number}.jsonl"));
             match OpenOptions::new().append(true).create_new(true).open(&path) {
                 Ok(file) => {
+                    lock(&file);
                     return Ok(Self {
                         file: Some((path, file)),
                         recorded: HashSet::new(),
@@ -144,6 +151,23 @@ impl Output {
             other => other.with_context(|| format!("cannot write to {}", path.display()))?,
         }
         Ok(Some(path))
+    }
+}
+
+/// Keeps other runs from the file for as long as this one lives, however it ends. Returns whether it is
+/// this one's; where nobody can tell, it is.
+fn lock(file: &File) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::fs::{FlockOperation, flock};
+
+        let locked = flock(file, FlockOperation::NonBlockingLockExclusive);
+        locked != Err(rustix::io::Errno::WOULDBLOCK)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        true
     }
 }
 
@@ -239,6 +263,19 @@ mod tests {
             );
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_is_one_runs_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.jsonl");
+        let mut first = Output::open(&path).unwrap();
+        first.write(&record("a")).unwrap();
+        let error = Output::open(&path).unwrap_err().to_string();
+        assert!(error.contains("another run"), "{error}");
+        first.close().unwrap();
+        assert!(Output::open(&path).unwrap().has("a"));
     }
 
     #[test]
