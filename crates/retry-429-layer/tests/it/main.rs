@@ -4,6 +4,7 @@
 
 mod body;
 mod contract;
+mod cost;
 mod herd;
 mod outage;
 mod owner;
