@@ -85,10 +85,11 @@ impl Pool {
                 Ok(response) => {
                     return Ok(response.map(|body| Incoming::new(body, link, origin)));
                 }
-                // The upstream closed it before it got the request.
+                // The upstream closed it before it was sent the request.
                 Err(mut error) => match error.take_message() {
                     Some(unsent) if !fresh => request = unsent,
-                    _ => return Err(Broken::Link(error.into_error())),
+                    Some(_) => return Err(Broken::Connect(error.into_error().into())),
+                    None => return Err(Broken::Link(error.into_error())),
                 },
             }
         }
