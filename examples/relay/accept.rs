@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::sleep;
 
 /// A connection on its way to the thread that serves it.
@@ -58,12 +58,11 @@ impl Accept {
         from
     }
 
-    /// Goes on until the relay is told to end.
-    pub(crate) async fn run(self, mut ending: watch::Receiver<bool>) {
+    /// Goes on until the relay is told to end, which is when `ended` is ready.
+    pub(crate) async fn run(self, ended: impl Future<Output = ()>) {
         tokio::select! {
             () = self.accept() => {}
-            // The sender goes only when the relay does.
-            _ = ending.wait_for(|ending| *ending) => {}
+            () = ended => {}
         }
     }
 

@@ -34,7 +34,7 @@ pub(crate) fn router(worker: Arc<Worker>) -> Router {
         .route("/metrics", get(metrics_with_key))
         .route("/status.json", get(status_with_key))
         .fallback(unknown)
-        .method_not_allowed_fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
         .layer(CatchPanicLayer::custom(ours))
         .with_state(worker)
 }
@@ -52,7 +52,7 @@ pub(crate) fn operators(worker: Arc<Worker>) -> Router {
 
 /// The answer to a request that a mistake of ours has ended.
 #[expect(clippy::needless_pass_by_value, reason = "as the layer calls it")]
-fn ours(panic: Box<dyn Any + Send>) -> Response<Body> {
+pub(crate) fn ours(panic: Box<dyn Any + Send>) -> Response<Body> {
     let message = panic.downcast_ref::<&str>().copied();
     let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(message, "a request ended in a panic");
@@ -122,6 +122,10 @@ async fn status_with_key(state: State<Arc<Worker>>, headers: HeaderMap) -> Respo
 
 async fn unknown(State(worker): State<Arc<Worker>>, headers: HeaderMap) -> Response<Body> {
     turn_away(&worker, &headers, &Refusal::UnknownPath)
+}
+
+async fn wrong_method(State(worker): State<Arc<Worker>>, headers: HeaderMap) -> Response<Body> {
+    turn_away(&worker, &headers, &Refusal::WrongMethod)
 }
 
 fn turn_away(worker: &Worker, headers: &HeaderMap, refusal: &Refusal) -> Response<Body> {

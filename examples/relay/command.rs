@@ -1,4 +1,4 @@
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -33,6 +33,8 @@ fn try_run(args: &Args) -> Result<()> {
         .with_current_span(false)
         .with_span_list(false)
         .with_max_level(level)
+        // There is nowhere to say that there is nowhere to say it.
+        .log_internal_errors(false)
         .with_writer(io::stderr)
         .init();
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -62,16 +64,14 @@ async fn serve(args: &Args) -> Result<()> {
     Ok(())
 }
 
-#[allow(
-    clippy::print_stdout,
-    reason = "for whoever typed the command, and for scripts"
-)]
+/// For whoever typed the command, and for scripts. They may have gone, or read the first line alone.
 fn show(relay: &Relay) {
-    println!("base_url = \"{}\"", relay.base_url());
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "base_url = \"{}\"", relay.base_url());
     if let Some(admin) = relay.admin() {
-        println!("admin = \"http://{admin}\"");
+        let _ = writeln!(out, "admin = \"http://{admin}\"");
     }
     if let Some(key) = relay.api_key() {
-        println!("api_key = \"{key}\"");
+        let _ = writeln!(out, "api_key = \"{key}\"");
     }
 }

@@ -4,18 +4,20 @@
 //! each provider, and a chain of models in front of those:
 //!
 //! ```text
-//! axum → fallback → retry-429 → key-rotation → rate-limit → hyper-util's client
+//! hyper, axum → fallback → retry-429 → key-rotation → rate-limit → hyper
 //! ```
 
 mod accept;
 mod answer;
 mod app;
 mod args;
+mod asked;
 mod command;
 mod config;
 mod demo;
 mod dispatch;
 mod endpoint;
+mod entry;
 mod gate;
 mod incoming;
 mod line;

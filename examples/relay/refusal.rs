@@ -15,6 +15,7 @@ pub(crate) const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-aft
 pub(crate) enum Refusal {
     WrongKey,
     UnknownPath,
+    WrongMethod,
     BadJson(serde_json::Error),
     NoModel,
     UnknownModel(String),
@@ -41,6 +42,7 @@ impl Refusal {
         match self {
             Self::WrongKey => "invalid_api_key",
             Self::UnknownPath => "unknown_url",
+            Self::WrongMethod => "method_not_allowed",
             Self::BadJson(_) => "invalid_json",
             Self::NoModel => "missing_model",
             Self::UnknownModel(_) => "model_not_found",
@@ -61,6 +63,7 @@ impl Refusal {
         match self {
             Self::WrongKey => StatusCode::UNAUTHORIZED,
             Self::UnknownPath | Self::UnknownModel(_) => StatusCode::NOT_FOUND,
+            Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::BadJson(_) | Self::NoModel | Self::Unread => StatusCode::BAD_REQUEST,
             Self::NotForThisKey(_) => StatusCode::FORBIDDEN,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -78,6 +81,7 @@ impl Refusal {
                  `Authorization: Bearer KEY`."
                 .into(),
             Self::UnknownPath => "There is no such endpoint here.".into(),
+            Self::WrongMethod => "This endpoint takes another method.".into(),
             Self::BadJson(error) => format!("The body is not JSON: {error}.").into(),
             Self::NoModel => "The body must be a JSON object that names a `model`.".into(),
             Self::UnknownModel(model) => format!(

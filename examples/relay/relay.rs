@@ -3,16 +3,16 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Extensions, HeaderName, Request, Response};
-use http_body::Body as _;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use serde::de::IgnoredAny;
 use throttle_signal::{Classified, Priority, RequestFacts, Trail};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::answer::{Answer, REQUEST_ID, tell, withhold};
+use crate::asked::read;
 use crate::endpoint::Endpoint;
 use crate::merge::Merge;
 use crate::record::Record;
@@ -40,9 +40,6 @@ fn is_withheld(name: &HeaderName) -> bool {
             | "x-api-key"
     ) || *name == crate::dispatch::PLACE
 }
-
-/// How long the rest of a body that is too long is read.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// Answers one request for a model.
 pub(crate) async fn relay(
@@ -94,7 +91,8 @@ async fn answer(
     let client = routes.setup.gate.open(&head.headers)?;
     let place = client.admit()?;
     record.client(&client.name, place);
-    let body = read(body, config.limits.body, config.limits.body_within).await?;
+    let waits = head.headers.contains_key(EXPECT);
+    let body = read(body, waits, &config.limits).await?;
 
     let start = record.arrived();
     let deadline = start + deadline(&head.headers, config.deadline);
@@ -136,39 +134,6 @@ async fn answer(
         trail.account = throttle.and_then(|throttle| throttle.account().cloned());
     }
     Ok((response, trail))
-}
-
-/// Reads a body whole.
-async fn read(mut body: Body, most: usize, within: Duration) -> Result<Bytes, Refusal> {
-    let whole = async {
-        if body.size_hint().lower() > most as u64 {
-            return Err(Refusal::TooLarge(most));
-        }
-        match Limited::new(&mut body, most).collect().await {
-            Ok(whole) => Ok(whole.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(most)),
-            Err(_) => Err(Refusal::Unread),
-        }
-    };
-    let whole = timeout(within, whole).await;
-    let whole = whole.unwrap_or(Err(Refusal::TooSlow));
-    if matches!(whole, Err(Refusal::TooLarge(_))) {
-        // Many clients read no answer before they have sent everything.
-        let _ = timeout(DRAIN, drain(body, most)).await;
-    }
-    whole
-}
-
-/// Reads the rest of a body that is too long, up to as much again as it may have.
-async fn drain(mut body: Body, most: usize) {
-    let mut left = most.saturating_mul(2);
-    while let Some(Ok(frame)) = body.frame().await {
-        let length = frame.data_ref().map_or(0, Bytes::len);
-        match left.checked_sub(length) {
-            Some(less) => left = less,
-            None => return,
-        }
-    }
 }
 
 /// The request as it goes upstream, but for its key, and for its URL, which is told when the provider is

@@ -1,6 +1,6 @@
+use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::UNIX_EPOCH;
 use std::{fmt, thread};
 
@@ -14,9 +14,10 @@ use crate::accept::Accept;
 use crate::app;
 use crate::config::Config;
 use crate::demo::Demo;
+use crate::entry::Entry;
 use crate::metrics::Metrics;
 use crate::reload::{Reload, read};
-use crate::server::serve;
+use crate::server::{serve, serve_on};
 use crate::setup::Setup;
 use crate::worker::Worker;
 
@@ -31,7 +32,9 @@ pub struct Relay {
     metrics: Arc<Metrics>,
     ending: watch::Sender<bool>,
     reload: Option<mpsc::Sender<()>>,
-    threads: Vec<JoinHandle<()>>,
+    // Ends when the last thread does: each holds the other side. They are not joined, which nobody
+    // could give up who is told to end at once.
+    threads: mpsc::Receiver<Infallible>,
 }
 
 impl Relay {
@@ -74,14 +77,15 @@ impl Relay {
         let setup = Arc::new(Setup::new(config, None, started)?);
         let (setup, in_force) = watch::channel(setup);
         let (ending, ended) = watch::channel(false);
-        let mut threads = Vec::new();
+        let (alive, threads) = mpsc::channel(1);
         for number in 0..workers {
             let accepted = accept.door();
             let (in_force, ended) = (in_force.clone(), ended.clone());
             let metrics = Arc::clone(&metrics);
             let prefix = format!("{started:x}-{:x}-{number:x}-", std::process::id());
+            let alive = alive.clone();
             let thread = thread::Builder::new().name(format!("relay-{number}"));
-            threads.push(thread.spawn(move || {
+            thread.spawn(move || {
                 let runtime = match Builder::new_current_thread().enable_all().build() {
                     Ok(runtime) => runtime,
                     Err(error) => {
@@ -91,18 +95,28 @@ impl Relay {
                 };
                 runtime.block_on(async {
                     let worker = Arc::new(Worker::new(in_force, ended, metrics, prefix));
-                    serve(app::router(Arc::clone(&worker)), worker, accepted).await;
+                    let router = app::router(Arc::clone(&worker));
+                    let entry = Entry::with_models(router, Arc::clone(&worker));
+                    serve(entry, worker, accepted).await;
                 });
-            })?);
+                drop(alive);
+            })?;
         }
-        tokio::spawn(accept.run(ended.clone()));
+        let told = ended.clone();
+        tokio::spawn(accept.run(async move {
+            let mut told = told;
+            // The sender goes only when the relay does.
+            let _ = told.wait_for(|ending| *ending).await;
+        }));
         if let Some(listener) = admin {
             let mut accept = Accept::new(listener, OPERATORS)?;
             let accepted = accept.door();
             let worker = Worker::new(in_force, ended.clone(), Arc::clone(&metrics), "-".into());
             let worker = Arc::new(worker);
-            tokio::spawn(accept.run(ended));
-            tokio::spawn(serve(app::operators(Arc::clone(&worker)), worker, accepted));
+            // They are told how it stands to the very end.
+            tokio::spawn(accept.run(std::future::pending()));
+            let entry = Entry::new(app::operators(Arc::clone(&worker)));
+            tokio::spawn(serve_on(entry, worker, accepted));
         }
         let reload = args.config.as_ref().map(|path| {
             let (tell, told) = mpsc::channel(1);
@@ -168,10 +182,8 @@ impl Relay {
 
     /// Waits until it has ended.
     pub async fn ended(&mut self) {
-        for thread in std::mem::take(&mut self.threads) {
-            // A thread that panicked has ended, too.
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-        }
+        // A thread that panicked has ended, too.
+        while self.threads.recv().await.is_some() {}
     }
 }
 

@@ -145,10 +145,13 @@ async fn what_is_wrong_is_said_in_the_words_of_openai() {
         let answer = pair.send(request.clone()).await;
         assert_eq!(answer.status(), status, "{key}");
     }
-    for (path, status) in [("/v1/nothing", 404), ("/v1/chat/completions", 404)] {
+    for (path, status, code) in [
+        ("/v1/nothing", 404, "unknown_url"),
+        ("/v1/chat/completions", 405, "method_not_allowed"),
+    ] {
         let answer = whole(pair.send(pair.get(path)).await).await;
         assert_eq!(answer.status(), status, "{path}");
-        assert_eq!(json(&answer)["error"]["code"], "unknown_url");
+        assert_eq!(json(&answer)["error"]["code"], code);
     }
     assert_eq!(pair.simulator.ledger().requests(), 0);
 }

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioExecutor;
 use model_studio_sim::Simulator;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -47,6 +47,7 @@ async fn output(args: &[&str]) -> (Output, String) {
 struct Running {
     child: Child,
     base_url: String,
+    admin: Option<String>,
     log: Arc<Mutex<String>>,
     file: PathBuf,
     _dir: TempDir,
@@ -68,9 +69,21 @@ impl Running {
         let log = gather(child.stderr.take().unwrap());
         let line = timeout(LONGEST, lines.next_line()).await.unwrap().unwrap();
         let line = line.expect("where it listens");
-        let base_url = line.strip_prefix("base_url = \"").unwrap();
+        let url = |line: &str, name: &str| {
+            let url = line.strip_prefix(name).unwrap().strip_prefix(" = \"");
+            url.unwrap().strip_suffix('"').unwrap().to_owned()
+        };
+        let admin = if config.contains("[admin]") {
+            let line = timeout(LONGEST, lines.next_line()).await.unwrap().unwrap();
+            Some(url(&line.expect("where operators ask"), "admin"))
+        } else {
+            None
+        };
+        // What it goes on to say nobody reads.
+        drop(lines);
         Self {
-            base_url: base_url.strip_suffix('"').unwrap().to_owned(),
+            base_url: url(&line, "base_url"),
+            admin,
             child,
             log,
             file,
@@ -165,6 +178,63 @@ async fn told_to_end_it_finishes_the_stream_and_lets_nobody_in() {
     assert!(rest.ends_with(b"data: [DONE]\n\n"));
     let status = timeout(LONGEST, relay.child.wait()).await.unwrap();
     assert!(status.unwrap().success());
+}
+
+#[tokio::test]
+async fn told_twice_it_ends_at_once_and_operators_are_told_until_then() {
+    let simulator = Simulator::builder().token_time(std::time::Duration::from_secs(600));
+    let simulator = simulator.start().await.unwrap();
+    let config = CONFIG.replace("BASE_URL", simulator.base_url());
+    let config = format!("{config}\n[admin]\nlisten = \"127.0.0.1:0\"\n");
+    let mut relay = Running::start(&config).await;
+    let admin = relay.admin.clone().unwrap();
+    let ask = async |path: &str| {
+        let request = Request::get(format!("{admin}{path}")).body(Full::default());
+        let answer = client().request(request.unwrap()).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    };
+    assert_eq!(ask("/readyz").await, (200, "ready\n".into()));
+    let asked = tokio::spawn(client().request(relay.chat(true)));
+    until("it is asked", || simulator.ledger().requests() > 0).await;
+    relay.signal("-TERM").await;
+    let refused = async { while client().request(relay.chat(false)).await.is_ok() {} };
+    timeout(LONGEST, refused).await.expect("nobody is let in");
+    assert_eq!(ask("/readyz").await, (503, "ending\n".into()));
+    assert!(ask("/metrics").await.1.contains("relay_open_requests 1"));
+    assert!(relay.child.try_wait().unwrap().is_none());
+    relay.signal("-INT").await;
+    let status = timeout(LONGEST, relay.child.wait()).await;
+    assert!(status.expect("it ends").unwrap().success());
+    assert!(asked.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_head_has_a_longest_and_a_body_that_is_too_long_is_not_asked_for() {
+    let (_simulator, config) = simulator().await;
+    let config = format!("{config}\n[limits]\nhead = 10_000\nbody = 1_000\n");
+    let relay = Running::start(&config).await;
+    let addr = relay.base_url.strip_prefix("http://").unwrap();
+    let addr = addr.strip_suffix("/v1").unwrap();
+    let long = "x".repeat(10_000);
+    for (header, expected) in [
+        (format!("x-long: {long}\r\n"), "HTTP/1.1 431 "),
+        (
+            "content-length: 1001\r\nexpect: 100-continue\r\n".to_owned(),
+            "HTTP/1.1 413 ",
+        ),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+        let head = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: relay\r\nauthorization: Bearer {KEY}\r\n{header}\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut said = [0; 13];
+        let read = timeout(LONGEST, stream.read_exact(&mut said)).await;
+        read.expect("it answers").unwrap();
+        assert_eq!(String::from_utf8_lossy(&said), expected);
+    }
 }
 
 #[tokio::test]
