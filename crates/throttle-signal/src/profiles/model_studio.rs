@@ -52,13 +52,22 @@ pub(crate) const CODED: &[Rule] = &[
         "Throttling.ServiceOverloaded",
         "ModelServingError",
         "ModelUnavailable",
+        "Throttling.ResourceExhausted",
     ]),
+    // The code inside says that it is the model's, whatever the sentence is.
+    overloaded("model serving", Scope::Server)
+        .code(&["Throttling*", "InternalError*", "server_error"])
+        .text(&["model serving"])
+        .and(&["too many requests", "throttl"]),
     overloaded("batch capacity", Scope::Server)
         .code(&["Throttling*", "insufficient_quota"])
         .text(&["system capacity", "batch requests are being throttled"]),
     exhausted("free quota", Scope::Model)
         .code(&["Throttling*", "insufficient_quota"])
         .text(FREE),
+    exhausted("a plan's quota", Scope::Account)
+        .code(&["Throttling*", "insufficient_quota"])
+        .text(USED_UP),
     rate("request anchor", Scope::Model)
         .text(&["error-code#rate-limit"])
         .typical(SECOND),
@@ -86,6 +95,10 @@ const PLAN: &[Rule] = &[
     tokens("plan usage", Scope::Account)
         .text(&["usage allocated quota"])
         .typical(Duration::from_secs(3600)),
+    exhausted("a plan's quota", Scope::Account)
+        .status(REFUSED)
+        .text(USED_UP)
+        .without(FREE),
 ];
 
 const RULES: &[Rule] = &[
@@ -112,6 +125,10 @@ const RULES: &[Rule] = &[
     harmless("way of calling")
         .code(&["AccessDenied"])
         .text(&["synchronous calls"]),
+    rate("requests, by a denial", Scope::Unknown)
+        .code(&["AccessDenied"])
+        .text(&["rate limit", "too many requests", "too frequent", "限流"])
+        .typical(SECOND),
     credential("workspace access", Scope::Account).code(&[
         "*.AccessDenied",
         "AccessDenied",
@@ -179,6 +196,31 @@ const REFUSED: &[u16] = &[400, 402, 403, 429];
 const SLOWED: &[u16] = &[429, 500, 503];
 
 const BURST: Duration = Duration::from_secs(10);
+
+/// What is said of a plan's window, and never of a limit by the minute, which is "exceeded".
+const USED_UP: &[&str] = &[
+    "quota has been exhausted",
+    "quota is exhausted",
+    "quota exhausted",
+    "quota has been used up",
+    "quota used up",
+    "quota will reset",
+    "quota resets",
+    "hour quota",
+    "day quota",
+    "week quota",
+    "weekly quota",
+    "month quota",
+    "monthly quota",
+    "额度已用",
+    "额度用尽",
+    "额度已耗尽",
+    "额度耗尽",
+    "额度已达上限",
+    "配额已用",
+    "配额已耗尽",
+    "配额耗尽",
+];
 
 const FREE: &[&str] = &[
     "free allocated quota",

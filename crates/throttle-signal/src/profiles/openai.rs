@@ -33,7 +33,7 @@ pub(crate) const RULES: &[Rule] = &[
     overloaded("at capacity", Scope::Model).text(&["at capacity"]),
     overloaded("overloaded", Scope::Server)
         .status(SLOWED)
-        .text(&["overloaded", "is overloaded"]),
+        .text(&["overloaded", "the server had an error"]),
     concurrency_rule(),
     tokens("tokens", Scope::Model).status(SLOWED).code(&[
         "tokens",

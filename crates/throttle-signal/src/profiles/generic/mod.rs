@@ -1,10 +1,13 @@
 //! For strangers: codes and words that mean the same nearly everywhere, then the status.
 
+mod denied;
 mod money;
 mod words;
 
 use super::model_studio;
-use super::short::{burst, concurrency, credential, exhausted, harmless, overloaded, rate, tokens};
+use super::short::{
+    SOON, burst, concurrency, credential, exhausted, harmless, overloaded, rate, tokens,
+};
 use crate::profile::Table;
 use crate::when::LONGEST;
 use crate::{Rule, Scope};
@@ -24,6 +27,7 @@ pub(crate) const RULES: &[&[Rule]] = &[
     words::FIRST,
     money::WORDS,
     words::WORDS,
+    denied::WORDS,
     VAGUE,
     STATUS,
 ];
@@ -48,6 +52,14 @@ const BORROWED: &[Rule] = &[
         .text(&[
             "rate-limited upstream",
             "rate limited upstream",
+            "upstream rate",
+            "upstream is rate",
+            "upstream provider is rate",
+            "upstream returned 429",
+            "upstream 429",
+            "no channel available",
+            "上游负载",
+            "上游限流",
             "no deployments available",
             "no available channel",
             "无可用渠道",
@@ -109,7 +121,17 @@ const CODES: &[Rule] = &[
             "*AccessDenied*",
             "access_denied",
             "SERVICE_DISABLED",
-            "account_deactivated",
+            "*_deactivated",
+            "*_disabled",
+            "*_suspended",
+            "*_revoked",
+            "*_banned",
+            "*_not_authorized",
+            "*_not_allowed",
+            "*_not_entitled",
+            "*_unauthorized",
+            "*NoPermission",
+            "*no_permission",
         ]),
     exhausted("terminal quota", Scope::Account)
         .code(&["insufficient_quota"])
@@ -142,6 +164,15 @@ const CODES: &[Rule] = &[
         "usage_limit_exceeded",
         "free_quota_exceeded",
         "*quota_exhausted",
+        "*QuotaExhausted",
+        "*balance_exhausted",
+        "*balance_insufficient",
+        "*spending_cap*",
+        "*allowance_exhausted",
+        "*allowance_exceeded",
+        "*trial_expired",
+        "*trial_ended",
+        "*no_credits",
         "pre_consume_token_quota_failed",
         "Arrears",
     ]),
@@ -151,6 +182,22 @@ const CODES: &[Rule] = &[
         .code(&["*quota_exceeded", "quotaExceeded", "dailyLimitExceeded*"]),
     exhausted("free usage code", Scope::Account)
         .code(&["free_usage_*", "EXCEED_TOKEN_QUOTA_LIMIT"]),
+    exhausted("a long window's code", Scope::Account)
+        .status(SLOWED)
+        .code(&[
+            "*daily_limit*",
+            "*daily_quota*",
+            "*weekly_limit*",
+            "*weekly_quota*",
+            "*monthly_limit*",
+            "*monthly_quota*",
+            "*dailylimit*",
+            "*dailyquota*",
+            "*weeklylimit*",
+            "*weeklyquota*",
+            "*monthlylimit*",
+            "*monthlyquota*",
+        ]),
     // Codes that no two providers use for two things.
     exhausted("a day's quota id", Scope::Model)
         .status(SLOWED)
@@ -185,9 +232,13 @@ const CODES: &[Rule] = &[
             "*_busy",
             "es_rejected_execution_exception",
             "circuit_breaking_exception",
-            "capacity_exceeded",
-            "*capacity_exhausted",
-            "*#temporary-reduced-capacity",
+            "*_capacity*",
+            "capacity_*",
+            "*queue_full",
+            "*queue_exceeded",
+            "*queue_timeout",
+            "*no_workers*",
+            "*backpressure*",
             "service_unavailable",
             "service_unavailable_error",
             "ServiceUnavailable*",
@@ -200,6 +251,10 @@ const CODES: &[Rule] = &[
 
 /// Codes that say no more than a 429 does, so that words are heard first. Some come with a 400.
 const VAGUE: &[Rule] = &[
+    // Nothing was named, and no limit by the minute or hour makes wait so long.
+    exhausted("back in hours", Scope::Unknown)
+        .status(&[429])
+        .wait_from(SOON),
     tokens("token code", Scope::Unknown).status(SLOWED).code(&[
         "tokens",
         "input_tokens",

@@ -1,11 +1,8 @@
 //! Words about rates, room and keys that mean the same nearly everywhere.
 
-use super::super::short::{burst, concurrency, credential, exhausted, overloaded, rate, tokens};
+use super::super::short::{burst, concurrency, exhausted, overloaded, rate, tokens};
 use super::{BUSY, SLOWED};
 use crate::{Rule, Scope};
-
-/// Statuses under which words about keys are believed.
-const DENIED: &[u16] = &[400, 401, 403];
 
 /// Before words about money: these are said of a rate as well.
 pub(super) const FIRST: &[Rule] = &[
@@ -24,7 +21,23 @@ pub(super) const FIRST: &[Rule] = &[
             "in-flight",
             "too many connections",
             "too many open",
+            "too many streams",
+            "too many sessions",
+            "active requests",
+            "outstanding request",
+            "ongoing request",
+            "unfinished request",
+            "requests in progress",
+            "jobs running",
+            "running jobs",
+            "request at a time",
+            "at the same time",
+            "parallelism",
+            "max_parallel",
             "并发",
+            "並發",
+            "同时进行",
+            "同时请求",
         ]),
 ];
 
@@ -47,6 +60,7 @@ pub(super) const WORDS: &[Rule] = &[
             "generative-ai/docs/error-code-429",
             "resource exhausted. please try again later",
             "resource exhausted, please try again later",
+            "the server had an error",
         ]),
     overloaded("busy", Scope::Server).status(BUSY).text(&[
         "overload",
@@ -71,11 +85,36 @@ pub(super) const WORDS: &[Rule] = &[
         "high traffic",
         "heavy traffic",
         "receiving too many requests",
+        "no available account",
+        "no accounts available",
+        "all accounts",
+        "queue is full",
+        "queue full",
+        "full queue",
+        "queue limit",
+        "queue size",
+        "queue depth",
+        "queue saturat",
+        "is saturated",
+        "too many queued",
+        "no available worker",
+        "no workers available",
+        "workers are busy",
+        "not enough capacity",
+        "lack of capacity",
+        "capacity constraint",
+        "reached capacity",
         "temporarily unavailable",
         "not ready yet",
         "繁忙",
         "负载",
         "访问量过大",
+        "算力不足",
+        "资源不足",
+        "排队",
+        "拥挤",
+        "過載",
+        "混雑",
         "过载",
     ]),
     // Some answer so with a 400, where vaguer words are about something else.
@@ -102,6 +141,19 @@ pub(super) const WORDS: &[Rule] = &[
         "minutetokens",
         "number of tokens",
         "limit reached for tokens",
+        "limit type: token",
+        "limit_type: token",
+        "limit for token",
+        "limit on token",
+        "limit of token",
+        "token bandwidth",
+        "token throughput",
+        "tokens within",
+        "tokens in a minute",
+        "token数",
+        "token 数",
+        "tokens数",
+        "token限",
         "allocated quota exceeded",
         "the provisioned throughput",
         "too many tokens",
@@ -132,7 +184,14 @@ pub(super) const WORDS: &[Rule] = &[
             "rate exceeded",
             "rate_limit",
             "too fast",
+            "too quickly",
+            "too often",
+            "too rapidly",
             "too frequent",
+            "per minute",
+            "per second",
+            "per hour",
+            "slow down",
             "throttl",
             "请求数",
             "次数",
@@ -140,7 +199,14 @@ pub(super) const WORDS: &[Rule] = &[
             "rps",
             "qps",
             "频率",
+            "頻率",
             "频繁",
+            "頻繁",
+            "过快",
+            "太快",
+            "速率",
+            "限速",
+            "流控",
             "限流",
             "限频",
             "请求过多",
@@ -148,19 +214,13 @@ pub(super) const WORDS: &[Rule] = &[
         .unsure(),
     exhausted("a quota, by a 403", Scope::Unknown)
         .status(&[403])
-        .text(&["quota exceeded", "limit exceeded", "exceeded your"]),
-    credential("a model", Scope::Model)
-        .status(&[403])
         .text(&[
-            "access to model",
-            "access to the model",
-            "access to this model",
-            "allowed to use",
-            "allowed to access",
-            "authorized to access",
-            "eligible for using",
-        ])
-        .and(&["model"]),
+            "quota exceeded",
+            "limit exceeded",
+            "exceeded your",
+            "insufficient quota",
+            "exceeds your quota",
+        ]),
     rate("edge", Scope::Unknown).code(&["error code: 1015"]),
     exhausted("edge, a day's", Scope::Account).code(&["error code: 1027"]),
     tokens("insufficient_quota of a stranger", Scope::Unknown)
@@ -168,22 +228,4 @@ pub(super) const WORDS: &[Rule] = &[
         .code(&["insufficient_quota"])
         .unsure()
         .until_it_lasts(),
-    credential("key", Scope::Key).status(DENIED).text(&[
-        "api key not valid",
-        "invalid api key",
-        "invalid api-key",
-        "incorrect api key",
-        "invalid x-api-key",
-        "invalid token",
-        "invalid authentication",
-        "authentication failed",
-        "unauthorized",
-        "api key expired",
-        "api key has expired",
-        "api key is missing",
-        "no api key",
-        "required scope",
-        "insufficient scope",
-        "无效的令牌",
-    ]),
 ];
