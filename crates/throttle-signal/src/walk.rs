@@ -63,9 +63,10 @@ impl Key {
             | "reset_time"
             | "estimated_time"
             | "quotaResetDelay"
-            | "quotaResetTimeStamp"
             | "cooldown"
             | "time_remaining" => Self::Wait(3),
+            // Of whole seconds, beside an exact delay.
+            "quotaResetTimeStamp" => Self::Wait(4),
             "quota_limit_value" | "quotaLimitValue" | "quotaValue" | "quota_value" => {
                 Self::Allowance
             }

@@ -111,6 +111,28 @@ fn sources_are_believed_in_their_order() {
 }
 
 #[test]
+fn a_delay_is_believed_before_the_moment_beside_it() {
+    let date = [("date", "Mon, 28 Sep 2026 20:00:00 GMT")];
+    let metadata =
+        |pairs: &str| format!(r#"{{"error":{{"details":[{{"metadata":{{{pairs}}}}}]}}}}"#);
+    let moment = r#""quotaResetTimeStamp":"2026-09-28T20:00:09Z""#;
+    let both = format!(r#"{moment},"quotaResetDelay":"9.3s""#);
+    assert_eq!(stated(&date, &metadata(&both)), Some(9_300));
+    assert_eq!(stated(&date, &metadata(moment)), Some(9_000));
+    assert_eq!(stated(&[], &metadata(moment)), None);
+}
+
+#[test]
+fn who_has_retried_below_and_says_not_to_is_believed() {
+    for (says, retry) in [("false", false), ("true", true)] {
+        let pairs = [("x-should-retry", says), ("retry-after", "3")];
+        let throttle = classify("api.example.com", 429, &pairs, "").unwrap();
+        assert_eq!(throttle.retry(), retry, "{says}");
+        assert_eq!(throttle.wait(), Wait::Stated(Duration::from_secs(3)));
+    }
+}
+
+#[test]
 fn a_gateway_says_when_its_accounts_are_back() {
     for body in [
         r#"{"error":{"code":"model_cooldown","reset_seconds":10}}"#,
