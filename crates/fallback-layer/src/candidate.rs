@@ -50,6 +50,9 @@ pub struct Candidate {
 /// As far away as anything is put: clocks end somewhere, and a server may state any number.
 pub(crate) const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// What a request may take from here to where it is sent, with nobody in its way.
+const MOMENT: Duration = Duration::from_millis(10);
+
 type Condition = dyn Fn(&Parts) -> bool + Send + Sync;
 
 impl Candidate {
@@ -102,9 +105,10 @@ impl Candidate {
     /// [`PATIENCE`](Self::PATIENCE) if not set. The last candidate waits as long as the request
     /// itself may.
     ///
-    /// It bounds the wait for room, never the time an answer takes. More than a year counts as one.
+    /// It bounds the wait for room, never the time an answer takes. More than a year counts as one, and
+    /// less than 10 ms as 10 ms: with none at all, the time between two layers would be too long.
     pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience.min(YEAR);
+        self.patience = patience.clamp(MOMENT, YEAR);
         self
     }
 

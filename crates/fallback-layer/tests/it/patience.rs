@@ -5,7 +5,7 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use test_support::{Answer, Seen, Upstream, ok};
 use throttle_signal::{Deadline, Kind, RequestFacts, Trail, Wait};
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 use tower::{Layer, ServiceExt};
 
 use crate::chain::{SECOND, exhausted, layer, rate, send, trail, upstream, verdict};
@@ -24,6 +24,24 @@ async fn a_wait_within_the_patience_comes_back_rather_than_the_next_candidate() 
     );
     send(&service).await;
     assert_eq!(models(service.get_ref()), "max"); // and it is not thought to be out
+}
+
+/// A clock that runs has moved on by the time a limiter looks at it.
+#[tokio::test(start_paused = true)]
+async fn a_candidate_without_patience_is_asked_where_it_has_room() {
+    let answer = |seen: &Seen| {
+        let facts = RequestFacts::get(seen.extensions()).unwrap();
+        let left = facts.start_by().map(|at| at - Instant::now());
+        assert_eq!(left, Some(Duration::from_millis(10)));
+        ok()
+    };
+    let layer = FallbackLayer::new([
+        Candidate::model("qwen3-max").patience(Duration::ZERO),
+        Candidate::model("qwen-plus"),
+    ]);
+    let service = layer.layer(Upstream::answering(answer));
+    service.clone().oneshot(request()).await.unwrap();
+    assert_eq!(models(service.get_ref()), "qwen3-max");
 }
 
 #[tokio::test(start_paused = true)]
