@@ -55,7 +55,7 @@ pub struct Args {
     pub(crate) concurrency: Option<usize>,
 
     /// Send N requests: the first N of INPUT, or the prompts that come along, repeated as needed
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = at_most_a_million)]
     pub(crate) requests: Option<usize>,
 
     /// End stdout with a JSON object of what was done
@@ -88,6 +88,14 @@ fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+/// All of them are in memory at once, so a slip of the finger must not fill it.
+fn at_most_a_million(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (1..=1_000_000).contains(&number) => Ok(number),
+        _ => Err("must be a whole number from 1 to 1000000".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -97,6 +105,20 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_are_bounded() {
+        for (flag, bad) in [
+            ("--requests", "1000001"),
+            ("--requests", "0"),
+            ("--concurrency", "0"),
+            ("--concurrency", "many"),
+        ] {
+            let error = Args::try_parse_from(["batch", flag, bad]).unwrap_err();
+            assert!(error.to_string().contains("whole number from 1"), "{error}");
+        }
+        assert!(Args::try_parse_from(["batch", "--requests", "1000000"]).is_ok());
     }
 
     #[test]

@@ -72,6 +72,7 @@ async fn batch(args: &Args) -> Result<ExitCode> {
         left_over,
     } = ended;
     tally.failed += bad.failed;
+    let first_failure = tally.first_failure.take();
 
     let report = Report::new(
         tally,
@@ -83,6 +84,13 @@ async fn batch(args: &Args) -> Result<ExitCode> {
     // Where nothing was done, the sentence that says why is enough.
     if left_over.is_none() || report.completed + report.failed > 0 {
         show(&table::closing(&report, path.as_deref()))?;
+    }
+    // Where records go nowhere, this is all there is to see of it.
+    if let Some(why) = first_failure {
+        note(&format!(
+            "note: first to fail: {}",
+            target.accounts.redact(&why)
+        ));
     }
     if args.json {
         show(&serde_json::to_string(&report).context("cannot write the report as JSON")?)?;

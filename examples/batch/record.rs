@@ -71,6 +71,12 @@ impl Record {
         self.error.is_none()
     }
 
+    /// Which it was and why it has no answer, if it has none.
+    pub(crate) fn why_failed(&self) -> Option<String> {
+        let Failure { code, message } = self.error.as_ref()?;
+        Some(format!("{}: {code}: {message}", self.custom_id))
+    }
+
     /// Its line in the output, with its end.
     pub(crate) fn line(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut line = serde_json::to_vec(self)?;

@@ -10,6 +10,8 @@ use crate::errand::Done;
 pub(crate) struct Tally {
     pub(crate) completed: u64,
     pub(crate) failed: u64,
+    /// Why the first that failed did.
+    pub(crate) first_failure: Option<String>,
     pub(crate) by_model: BTreeMap<String, u64>,
     pub(crate) by_account: BTreeMap<String, u64>,
     /// From the first request to the last that ended.
@@ -32,7 +34,7 @@ pub(crate) struct Report {
     pub(crate) refused_429: u64,
     pub(crate) elapsed_s: f64,
     pub(crate) ideal_s: Option<f64>,
-    /// `ideal_s / elapsed_s`, if all the work was done.
+    /// `ideal_s / elapsed_s`, if all the work was done and there was a choice.
     pub(crate) utilisation: Option<f64>,
     pub(crate) by_model: BTreeMap<String, u64>,
     pub(crate) by_account: BTreeMap<String, u64>,
@@ -43,6 +45,9 @@ impl Tally {
     pub(crate) fn add(&mut self, done: &Done) {
         if !done.record.is_completed() {
             self.failed += 1;
+            if self.first_failure.is_none() {
+                self.first_failure = done.record.why_failed();
+            }
             return;
         }
         self.completed += 1;
@@ -76,7 +81,7 @@ impl Report {
             elapsed_s,
             ideal_s,
             utilisation: ideal_s
-                .filter(|_| lost == 0 && elapsed_s > 0.0)
+                .filter(|ideal| tally.completed == requests && *ideal > 0.0 && elapsed_s > 0.0)
                 .map(|ideal| round(ideal / elapsed_s)),
             by_model: tally.by_model,
             by_account: tally.by_account,

@@ -1,3 +1,4 @@
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::support::{batch, file, quick, records, run};
@@ -86,6 +87,23 @@ async fn lines_that_are_all_bad_are_recorded() {
         (&2.into(), &0.into())
     );
     assert_eq!(records(&out)["a"]["error"]["code"], "invalid_line");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_says_why_and_is_no_use_of_the_quota() {
+    let run = run(&["--requests", "2", "--tpm", "1", "--json"]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let report = run.report();
+    assert_eq!(
+        (&report["failed"], &report["utilisation"]),
+        (&2.into(), &Value::Null)
+    );
+    assert!(
+        run.stderr.starts_with("note: first to fail: "),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
