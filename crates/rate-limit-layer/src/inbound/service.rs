@@ -18,6 +18,10 @@ use super::rate::RequestCost;
 /// Middleware that refuses requests of a key whose rate is used up.
 ///
 /// See the [module docs](super) for an example.
+///
+/// # Clone
+///
+/// The inner service must be [`Clone`]: a refusal lets go of the instance that was made ready.
 pub struct Inbound<S, K: Hash + Eq + Clone, F> {
     inner: S,
     limit: Arc<Limit<K>>,
