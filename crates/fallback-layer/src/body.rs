@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::response::Parts;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -60,7 +60,9 @@ impl<B: Body> ResponseBody<B> {
 /// Whether a response is a stream of events that can end with one more.
 pub(crate) fn is_stream(parts: &Parts) -> bool {
     let content_type = parts.headers.get(CONTENT_TYPE);
+    let encoding = parts.headers.get(CONTENT_ENCODING);
     parts.status.is_success()
+        && encoding.is_none_or(|it| it == "identity")
         && content_type.is_some_and(|it| it.as_bytes().starts_with(b"text/event-stream"))
 }
 

@@ -157,7 +157,8 @@ impl Candidate {
     }
 
     /// Sets how long to wait for the head of a response, and for the first event of a stream, before
-    /// the next candidate is tried. Without it, the default, as long as it takes.
+    /// the next candidate is tried. Without it, the default, a head is waited for as long as it takes,
+    /// and a stream is held to its first event for a minute at most, then handed on as it is.
     ///
     /// Comments that keep a connection alive, and events that only announce an answer, are no first
     /// event: a stream that stalls behind them is left, too.
@@ -175,7 +176,8 @@ impl Candidate {
     /// No other candidate can go on where it stopped, so it ends with an event `error`, in the words of
     /// OpenAI's errors (code `stream_stalled`), and without the end that clients wait for: they fail
     /// rather than hang. Anything that comes, comments too, is a sign of life. It holds for all
-    /// candidates, the last as well, and for streams of events only.
+    /// candidates, the last as well, and for streams of events only; one with a `Content-Encoding` is
+    /// left alone, since no event could be added to it.
     pub fn stall(mut self, within: Duration) -> Self {
         self.stall = Some(within);
         self

@@ -99,7 +99,7 @@ where
 
 impl<S, B, R, T> Future for ResponseFuture<S, B, R, T>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
     B: Replay + From<Bytes>,
     R: Body<Data = Bytes>,
     T: OnError<S::Error>,
@@ -152,9 +152,12 @@ where
                         Poll::Ready(Err(error)) => fail(run, this.on_error, current, error),
                         Poll::Pending => {
                             if this.limit.is_none() {
-                                this.limit.set(current.patience.map(sleep_until));
+                                this.limit.set(current.ready_by.map(sleep_until));
                             }
                             ready!(elapsed(this.limit.as_mut(), cx));
+                            // Lets go of its place in line, which nobody would be there to use.
+                            let fresh = service.clone();
+                            *service = fresh;
                             leave(run, current, Why::Readiness)
                         }
                     }

@@ -66,7 +66,8 @@ impl Triggers {
         if !self.has(trigger) {
             return Verdict::Answer;
         }
-        let short = throttle.wait().known().is_some_and(|wait| wait <= patience);
+        let known = throttle.wait().known();
+        let short = !patience.is_zero() && known.is_some_and(|wait| wait <= patience);
         if passes && throttle.retry() && short && !given_up {
             return Verdict::Wait(throttle.kind());
         }

@@ -63,18 +63,20 @@
 //!   dropped; an encoded or streaming body is left alone.
 //! * **A short wait is not a reason to leave.** A refusal that ends within the patience comes back for
 //!   the layer that waits; unless the layers below have tried more than once and given up.
-//! * **A candidate known to be out is not asked.** When its time is over one request probes it. When all
-//!   are out the answer comes without a request.
+//! * **A candidate known to be out is not asked.** When its time is over one request probes it; others
+//!   follow when it was answered, or was not refused for a second. One that failed without a refusal, by
+//!   silence say, is asked by one request at a time. When all are out the answer comes without a request.
 //! * **A request that fails everywhere benches nobody.** Server errors and timeouts count against a
 //!   candidate only once another has answered the same request.
 //! * **Nothing is repeated after the first event of a stream.** Until that event has come the head of the
-//!   response is held back, and an error in its place goes to the next candidate.
+//!   response is held back, and an error in its place goes to the next candidate. It is held for a minute
+//!   at most, or as long as [`first_byte`](Candidate::first_byte) says, and up to 64 KiB.
 //! * **When all fail, the first candidate's own refusal comes back**, with the earliest time anything
 //!   frees up.
 //! * **The caller learns who answered**: `x-fallback-candidate`, `x-fallback-attempts`, and why each other
 //!   one was left in the [`Trail`](throttle_signal::Trail).
 //! * **A host's secrets stay with it.** A candidate at another host gets none of the request's own
-//!   credentials.
+//!   credentials: the usual headers, those marked sensitive, and a key in the query.
 //!
 //! # Coming from LiteLLM's router
 //!
@@ -123,6 +125,7 @@ mod layer;
 mod memory;
 mod on_error;
 mod outcome;
+mod probe;
 mod rewrite;
 mod run;
 mod service;

@@ -11,6 +11,10 @@ use crate::candidate::YEAR;
 /// take a minute.
 const PROBE: Duration = Duration::from_secs(1);
 
+/// What failed without a refusal may fail as slowly again. Not answered for this long, the next one goes,
+/// alone again.
+const NEXT_PROBE: Duration = Duration::from_secs(60);
+
 /// The ladder of guessed times: what is usual or a second, then doubling, up to a minute.
 const LADDER: Duration = Duration::from_secs(1);
 const LADDER_TOP: Duration = Duration::from_secs(60);
@@ -39,6 +43,9 @@ struct Out {
 pub(crate) enum Standing {
     /// It can be asked.
     Up,
+    /// It can be asked by this request, whose answer decides, and by no other meanwhile. Unless the
+    /// answer comes, it is to be [given up](Memory::give_up).
+    Probe,
     /// It is out until this moment, as this refusal said, if it was one.
     Out(Instant, Option<Throttle>),
 }
@@ -70,11 +77,26 @@ impl Memory {
                 Standing::Out(entry.until, entry.because.clone())
             };
         }
+        let alone = match entry.because {
+            Some(_) => PROBE,
+            None => NEXT_PROBE,
+        };
         match entry.probe {
-            Some(sent) if now < sent + PROBE => Standing::Out(sent + PROBE, entry.because.clone()),
+            Some(sent) if now < sent + alone => Standing::Out(sent + alone, entry.because.clone()),
             _ => {
                 entry.probe = Some(now);
-                Standing::Up
+                Standing::Probe
+            }
+        }
+    }
+
+    /// Notes that the probe sent at `sent` is over without an answer of the candidate: the next request
+    /// is the probe.
+    pub(crate) fn give_up(&self, candidate: usize, model: &Arc<str>, sent: Instant) {
+        let mut out = self.lock();
+        if let Some(entry) = out.get_mut(&(candidate, Arc::clone(model))) {
+            if entry.probe == Some(sent) {
+                entry.probe = None;
             }
         }
     }
@@ -144,7 +166,10 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn is_up(memory: &Memory, now: Instant, patience: Duration) -> bool {
-        memory.look(0, &"m".into(), now + patience, now) == Standing::Up
+        !matches!(
+            memory.look(0, &"m".into(), now + patience, now),
+            Standing::Out(..)
+        )
     }
 
     #[test]

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HeaderName, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, HeaderName, RETRY_AFTER};
 use http::uri::Authority;
 use http::{HeaderValue, Response, response};
 use http_body::Body;
@@ -48,7 +48,7 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
 
     /// Whether there is a candidate left, or a refusal to come back with.
     pub(crate) fn has_more(&self) -> bool {
-        self.place < self.chain.candidates.len() || self.refusal.is_some()
+        !self.is_last() || self.refusal.is_some()
     }
 
     /// Judges what a candidate answered. Returns what to hand up, if that is the end of it.
@@ -154,9 +154,12 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
         response: Response<PeekBody<R>>,
     ) -> Response<ResponseBody<R>> {
         let candidate = self.chain.candidates.get(current.index);
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
         let body = match candidate.and_then(|candidate| candidate.stall) {
-            Some(most) if is_stream(&parts) => ResponseBody::impatient(body, most),
+            Some(most) if is_stream(&parts) => {
+                parts.headers.remove(CONTENT_LENGTH); // there may be an event more
+                ResponseBody::impatient(body, most)
+            }
             _ => ResponseBody::new(body),
         };
         Response::from_parts(parts, body)
@@ -174,6 +177,9 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
             self.chain
                 .memory
                 .up(current.index, self.model(current.index));
+        }
+        // Whoever answers such a request proves that it was not the request.
+        if response.status().is_success() {
             for suspect in std::mem::take(&mut self.suspects) {
                 self.chain.memory.out(
                     suspect,
@@ -184,12 +190,14 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
                 );
             }
         }
+        self.probes.clear();
         self.sign(current.index, &mut response);
         response
     }
 
     /// The first candidate's own refusal, with the earliest time anything frees up.
     pub(crate) fn all_out(&mut self, now: Instant) -> Response<PeekBody<R>> {
+        self.probes.clear();
         let (index, mut response) = match (self.known_out.take(), self.refusal.take()) {
             (Some((out, because)), Some((refused, _))) if self.comes_before(out, refused) => {
                 self.own(out, because, now)

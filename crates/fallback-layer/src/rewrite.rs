@@ -1,5 +1,8 @@
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, HOST, HeaderName};
+use http::HeaderMap;
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, HOST, HeaderName, PROXY_AUTHORIZATION,
+};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 use throttle_signal::RequestFacts;
@@ -14,14 +17,19 @@ const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-md5"),
 ];
 
-/// What tells one host who the caller is, and is no other's business.
-const SECRETS: [HeaderName; 5] = [
+/// What tells one host who the caller is, and is no other's business; and so is whatever is marked
+/// sensitive.
+const SECRETS: [HeaderName; 6] = [
     AUTHORIZATION,
+    PROXY_AUTHORIZATION,
     COOKIE,
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static("api-key"),
     HeaderName::from_static("x-goog-api-key"),
 ];
+
+/// The same in a query.
+const QUERY_SECRETS: [&str; 5] = ["key", "api_key", "api-key", "apikey", "access_token"];
 
 /// The request cannot be made one for this candidate.
 #[derive(Debug, Eq, PartialEq)]
@@ -63,9 +71,7 @@ pub(crate) fn rewrite(
     if let Some(uri) = uri {
         if uri.authority() != parts.uri.authority() {
             parts.headers.remove(HOST); // the client sets it from the URI
-            for secret in SECRETS {
-                parts.headers.remove(secret); // meant for the host before
-            }
+            keep_secrets(&mut parts.headers);
         }
         parts.uri = uri;
     }
@@ -91,6 +97,26 @@ pub(crate) fn rewrite(
         }
     }
     Ok(changed)
+}
+
+/// Drops what is meant for the host before.
+fn keep_secrets(headers: &mut HeaderMap) {
+    for secret in SECRETS {
+        headers.remove(secret);
+    }
+    let marked = headers.iter().filter(|(_, value)| value.is_sensitive());
+    let marked: Vec<_> = marked.map(|(name, _)| name.clone()).collect();
+    for name in marked {
+        headers.remove(name);
+    }
+}
+
+/// Whether a pair of a query is meant for the host before.
+fn is_secret(pair: &str) -> bool {
+    let name = pair.split('=').next().unwrap_or_default();
+    QUERY_SECRETS
+        .iter()
+        .any(|secret| name.eq_ignore_ascii_case(secret))
 }
 
 /// A path with the name after `models/` replaced, if it has one: `/v1beta/models/NAME:generate`.
@@ -121,7 +147,11 @@ fn destination(
         path = format!("{}{}", base.path().trim_end_matches('/'), rest);
     }
     let mut separator = '?';
-    let own = uri.query().into_iter().map(str::to_owned);
+    let elsewhere = parts.authority.as_ref() != uri.authority();
+    let own = uri.query().into_iter().flat_map(|query| query.split('&'));
+    let own = own
+        .filter(|pair| !(elsewhere && is_secret(pair)))
+        .map(str::to_owned);
     let added = candidate
         .query
         .iter()

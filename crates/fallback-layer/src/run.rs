@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::FallbackLayer;
 use crate::chain::Chain;
 use crate::memory::Standing;
+use crate::probe::Probe;
 use crate::rewrite::rewrite;
 use crate::triggers::Trigger;
 
@@ -43,6 +44,8 @@ where
     pub(crate) earliest: Option<Instant>,
     pub(crate) passes: bool,
     pub(crate) suspects: Vec<usize>,
+    // Whom it is the probe of, until it is known what comes of it.
+    pub(crate) probes: Vec<Probe>,
     pub(crate) longer_than: Option<u64>,
 }
 
@@ -54,6 +57,8 @@ pub(crate) struct Current {
     pub(crate) service: usize,
     /// Until when it may wait for room; none for the last.
     pub(crate) patience: Option<Instant>,
+    /// Until when its service may take to make itself ready: so long, and no longer than the request may.
+    pub(crate) ready_by: Option<Instant>,
     /// How long its first byte may take; none for the last.
     pub(crate) first_byte: Option<Duration>,
 }
@@ -65,9 +70,21 @@ impl Current {
             index: usize::MAX,
             service: 0,
             patience: None,
+            ready_by: None,
             first_byte: None,
         }
     }
+}
+
+/// For how long a stream is held to its first event, at most, where nothing says when to leave it. One
+/// that only keeps the connection alive until then is handed on: so are clients kept from giving up.
+const HOLD: Duration = Duration::from_secs(60);
+
+/// Whether to ask a candidate.
+enum Look {
+    Ask,
+    Probe(Probe),
+    Over,
 }
 
 /// What comes next.
@@ -111,6 +128,7 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
             earliest: None,
             passes: false,
             suspects: Vec::new(),
+            probes: Vec::new(),
             longer_than: None,
         }
     }
@@ -123,10 +141,13 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
             while self.place < chain.candidates.len() {
                 let index = Chain::at(self.first, self.place);
                 self.place += 1;
-                if self.passes_over(index, now) {
-                    continue;
-                }
+                let probe = match self.look(index, now) {
+                    Look::Over => continue,
+                    Look::Ask => None,
+                    Look::Probe(probe) => Some(probe),
+                };
                 if let Some(step) = self.send(index, now) {
+                    self.probes.extend(probe);
                     return step;
                 }
             }
@@ -165,10 +186,18 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
             .is_some_and(|longer| window.is_some_and(|window| window <= longer))
     }
 
-    /// Whether a candidate is not for this request, or known to be out.
-    fn passes_over(&mut self, index: usize, now: Instant) -> bool {
+    /// Whether no candidate that follows is one for this request.
+    pub(crate) fn is_last(&self) -> bool {
+        (self.place..self.chain.candidates.len()).all(|place| {
+            let index = Chain::at(self.first, place);
+            !self.parts_are_for(index) || self.is_too_short(index)
+        })
+    }
+
+    /// Passes over a candidate that is not for this request, or known to be out.
+    fn look(&mut self, index: usize, now: Instant) -> Look {
         if !self.parts_are_for(index) || self.is_too_short(index) {
-            return true;
+            return Look::Over;
         }
         let patient_until = now + self.chain.candidates[index].patience;
         match self
@@ -176,7 +205,13 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
             .memory
             .look(index, self.model(index), patient_until, now)
         {
-            Standing::Up => false,
+            Standing::Up => Look::Ask,
+            Standing::Probe => Look::Probe(Probe {
+                memory: Arc::clone(&self.chain.memory),
+                candidate: index,
+                model: Arc::clone(self.model(index)),
+                sent: now,
+            }),
             Standing::Out(until, because) => {
                 self.note_wait(until, because.as_ref().is_none_or(Throttle::retry));
                 let reason = format!("{} is out", self.chain.candidates[index].name);
@@ -184,7 +219,7 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
                     .get_or_insert_with(Trail::unsent)
                     .step("fallback", reason);
                 self.known_out.get_or_insert((index, because));
-                true
+                Look::Over
             }
         }
     }
@@ -218,17 +253,15 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
                 return None;
             }
         };
-        let last = (self.place..chain.candidates.len()).all(|place| {
-            let index = Chain::at(self.first, place);
-            !self.parts_are_for(index) || self.is_too_short(index)
-        });
+        let last = self.is_last();
         let patience = (!last).then(|| now + candidate.patience);
         if let Some(facts) = RequestFacts::get_mut(&mut parts.extensions) {
             if let Some(patience) = patience {
                 facts.lower_start_by(patience);
             }
             if !last && chain.triggers.has(Trigger::FirstEvent) && facts.demand().stream {
-                facts.set_hold_first_event(true);
+                let first_byte = candidate.first_byte.unwrap_or_default();
+                facts.set_hold_first_event(Some(first_byte.saturating_add(HOLD)));
             }
         }
         self.tried += 1;
@@ -237,6 +270,10 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
             index,
             service: candidate.service,
             patience,
+            ready_by: [patience, self.facts.start_by()]
+                .into_iter()
+                .flatten()
+                .min(),
             first_byte,
         };
         Some(Step::Send(current, Request::from_parts(parts, changed)))

@@ -31,7 +31,7 @@ struct Facts {
     priority: Priority,
     deadline: Option<Instant>,
     start_by: Option<Instant>,
-    hold_first_event: bool,
+    hold_first_event: Option<Duration>,
 }
 
 /// What the body tells.
@@ -171,9 +171,9 @@ impl RequestFacts {
         }
     }
 
-    /// Whether someone above wants a stream held until its first event is known.
+    /// For how long someone above wants a stream held, at most, until its first event is known.
     #[must_use]
-    pub fn hold_first_event(&self) -> bool {
+    pub fn hold_first_event(&self) -> Option<Duration> {
         self.0.hold_first_event
     }
 
@@ -218,9 +218,10 @@ impl RequestFacts {
         }
     }
 
-    /// Asks the innermost layer to hold a stream until its first event is known.
-    pub fn set_hold_first_event(&mut self, hold: bool) {
-        self.edit().hold_first_event = hold;
+    /// Asks the innermost layer to hold a stream until its first event is known, for so long after its
+    /// head at most; `None` not to.
+    pub fn set_hold_first_event(&mut self, most: Option<Duration>) {
+        self.edit().hold_first_event = most;
     }
 
     fn asked(&self) -> &Asked {
@@ -252,7 +253,7 @@ impl Facts {
             priority: Priority::default(),
             deadline: None,
             start_by: None,
-            hold_first_event: false,
+            hold_first_event: None,
         }
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn look<B>(
     let content_type = content_type.as_bytes();
     if content_type.starts_with(b"text/event-stream") {
         // A wait on a success is Azure's sign of a stream that is about to fail.
-        let holds = facts.is_some_and(RequestFacts::hold_first_event);
+        let holds = facts.is_some_and(|facts| facts.hold_first_event().is_some());
         return if holds || headers.contains_key(RETRY_AFTER) {
             Look::FirstEvent
         } else {

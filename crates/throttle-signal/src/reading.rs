@@ -23,6 +23,9 @@ const ERROR: usize = 64 * 1024;
 /// How long the head of an error's body may take. After that what has come is judged.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long the first event of a stream may take that announces trouble and that nobody asked to hold.
+const HOLD: Duration = Duration::from_secs(60);
+
 /// What is to be read of one response, fixed before its request was sent.
 #[derive(Clone, Debug)]
 pub struct Reading {
@@ -85,14 +88,29 @@ impl Reading {
                         look,
                         parts: Some(parts),
                         peek: Peek::new(body, limit).until(stop),
-                        // A stream's first event is the answer itself: however long it takes, there
-                        // is nothing to hand on before.
-                        patience: (look == Look::Error).then(|| Box::pin(sleep(PATIENCE))),
+                        patience: self.patience(look).map(|most| Box::pin(sleep(most))),
                     }),
                 }
             }
         };
         Read { state }
+    }
+
+    /// How long to wait for what is to be read. A stream's first event is the answer itself: what takes
+    /// its place meanwhile is worth waiting for, but not for ever.
+    fn patience(&self, look: Look) -> Option<Duration> {
+        match look {
+            Look::Error => Some(PATIENCE),
+            Look::FirstEvent => {
+                let facts = self.facts.as_ref();
+                Some(
+                    facts
+                        .and_then(RequestFacts::hold_first_event)
+                        .unwrap_or(HOLD),
+                )
+            }
+            _ => None,
+        }
     }
 
     fn judge(&self, parts: &mut Parts, trailers: Option<&HeaderMap>, body: &[u8]) {

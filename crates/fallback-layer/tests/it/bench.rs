@@ -1,10 +1,15 @@
 //! Which candidates are known to be out, and for how long.
 
-use http::{Response, StatusCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fallback_layer::{Candidate, Fallback, FallbackLayer};
+use http::{HeaderValue, Response, StatusCode};
 use replay_body::PeekBody;
 use test_support::{Answer, Seen, Upstream, ok, with_status};
-use throttle_signal::{Envelope, Kind, Origin, Throttle, Wait};
-use tokio::time;
+use throttle_signal::{Envelope, Kind, Origin, RequestFacts, Throttle, Wait};
+use tokio::time::{self, Instant};
+use tokio_test::{assert_pending, assert_ready, task};
 use tower::{Layer, ServiceExt};
 
 use crate::chain::{SECOND, layer, rate, send, trail, upstream, verdict};
@@ -123,4 +128,110 @@ async fn a_server_error_goes_on_and_benches_only_if_another_candidate_answers() 
     time::advance(SECOND).await;
     send(&service).await;
     assert_eq!(models(service.get_ref()), "max plus");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_request_elsewhere_proves_nothing() {
+    // The first chokes on a request that the others say is a bad one.
+    let service = layer().layer(upstream(&[
+        ("max", || with_status(StatusCode::INTERNAL_SERVER_ERROR)),
+        ("plus", || with_status(StatusCode::BAD_REQUEST)),
+    ]));
+    for _ in 0..2 {
+        assert_eq!(send(&service).await.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(models(service.get_ref()), "max plus");
+    }
+}
+
+/// The first candidate is silent once it was found to be, and asked again after a second.
+async fn silent() -> Fallback<Upstream> {
+    let upstream = Upstream::answering(|seen: &Seen| {
+        if model(seen) == "max" {
+            Answer::never()
+        } else {
+            Answer::from(ok())
+        }
+    });
+    let layer = FallbackLayer::new([
+        Candidate::model("max").first_byte(10 * SECOND),
+        Candidate::model("plus"),
+    ]);
+    let service = layer.layer(upstream);
+    send(&service).await;
+    send(&service).await;
+    assert_eq!(models(service.get_ref()), "max plus plus");
+    time::advance(SECOND).await;
+    service
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_of_one_that_was_silent_goes_alone_however_long_it_takes() {
+    let service = silent().await;
+    let start = Instant::now();
+    let mut probe = task::spawn(service.clone().oneshot(request()));
+    assert_pending!(probe.poll());
+    for _ in 0..9 {
+        time::advance(SECOND).await;
+        send(&service).await;
+    }
+    assert_eq!(start.elapsed(), 9 * SECOND);
+    time::advance(SECOND).await;
+    assert_ready!(probe.poll()).unwrap();
+    let asked = models(service.get_ref());
+    assert_eq!(asked.matches("max").count(), 1, "{asked}");
+    // It was silent again, and is left alone for twice as long.
+    time::advance(SECOND).await;
+    send(&service).await;
+    assert_eq!(models(service.get_ref()), "plus");
+    time::advance(SECOND).await;
+    assert_pending!(task::spawn(service.clone().oneshot(request())).poll());
+    assert_eq!(models(service.get_ref()), "max");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_probe_leaves_the_next_request_to_probe() {
+    let service = silent().await;
+    for _ in 0..3 {
+        let mut probe = task::spawn(service.clone().oneshot(request()));
+        assert_pending!(probe.poll());
+        assert_eq!(models(service.get_ref()), "max");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_fails_for_a_request_all_fail_on_is_over() {
+    let bad = Arc::new(AtomicBool::new(false));
+    let everyone = Arc::clone(&bad);
+    let service = layer().layer(Upstream::answering(move |seen: &Seen| {
+        if model(seen) == "max" || everyone.load(Ordering::Relaxed) {
+            with_status(StatusCode::BAD_GATEWAY)
+        } else {
+            ok()
+        }
+    }));
+    send(&service).await;
+    time::advance(SECOND).await;
+    models(service.get_ref());
+    bad.store(true, Ordering::Relaxed);
+    for _ in 0..2 {
+        send(&service).await;
+        assert_eq!(models(service.get_ref()), "max plus turbo");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_cannot_be_one_for_it_is_not_its_probe() {
+    let service = silent().await;
+    let mut encoded = request();
+    encoded
+        .headers_mut()
+        .insert("content-encoding", HeaderValue::from_static("gzip"));
+    encoded
+        .extensions_mut()
+        .insert(RequestFacts::new(Instant::now()));
+    let mut encoded = task::spawn(service.clone().oneshot(encoded));
+    assert!(encoded.poll().is_pending() || encoded.is_woken());
+    models(service.get_ref());
+    assert_pending!(task::spawn(service.clone().oneshot(request())).poll());
+    assert_eq!(models(service.get_ref()), "max");
 }

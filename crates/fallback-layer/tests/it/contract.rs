@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use fallback_layer::{Candidate, Fallback, FallbackLayer, NoError, ResponseFuture};
 use http::{Request, Response, StatusCode};
-use test_support::{Seen, Upstream, ok};
-use throttle_signal::{Kind, Throttle};
+use test_support::{Answer, Seen, Upstream, ok};
+use throttle_signal::{Deadline, Kind, Throttle};
 use tokio::time;
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
-use tower::limit::ConcurrencyLimitLayer;
+use tower::limit::{ConcurrencyLimit, ConcurrencyLimitLayer};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_test::mock::{Handle, SendResponse, Spawn, spawn_layer};
 
@@ -125,7 +125,7 @@ async fn returns_a_readiness_error() {
 
 #[tokio::test(start_paused = true)]
 async fn sends_nothing_after_being_dropped() {
-    let upstream = Upstream::new([test_support::Answer::<Body>::never()]);
+    let upstream = Upstream::new([Answer::<Body>::never()]);
     let mut service = layer().layer(upstream.clone());
     let mut response = task::spawn(service.call(request()));
     assert_pending!(response.poll());
@@ -172,4 +172,42 @@ fn implements_the_expected_traits() {
     layer_or_service::<FallbackLayer>();
     layer_or_service::<Fallback<()>>();
     future::<ResponseFuture<Upstream, Body, Body, NoError>>();
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_left_a_busy_service_for_another_holds_no_place_there() {
+    const ANSWER: Duration = Duration::from_secs(60);
+    let one_at_a_time = || {
+        let upstream = Upstream::answering(|_: &Seen| Answer::from(ok()).after(ANSWER));
+        ConcurrencyLimit::new(upstream, 1)
+    };
+    let (one, two) = (one_at_a_time(), one_at_a_time());
+    let service = FallbackLayer::new([Candidate::model("max")])
+        .layer(one.clone())
+        .or(Candidate::named("elsewhere"), two);
+    let start = time::Instant::now();
+    let first = tokio::spawn(one.clone().oneshot(request()));
+    time::sleep(Duration::from_secs(30)).await;
+    let left = tokio::spawn(service.oneshot(request()));
+    first.await.unwrap().unwrap();
+    // The answer of the other service takes until 92 s; the one it left is free at 60 s.
+    one.oneshot(request()).await.unwrap();
+    assert_eq!(start.elapsed(), 2 * ANSWER);
+    let response = left.await.unwrap().unwrap();
+    assert_eq!(response.headers()["x-fallback-candidate"], "elsewhere");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_without_room_is_not_waited_for_past_the_deadline() {
+    let (mut service, mut inner) = spawn_layer(layer());
+    inner.allow(0);
+    let start = time::Instant::now();
+    let mut request = request();
+    let deadline = Deadline(start + Duration::from_secs(5));
+    request.extensions_mut().insert(deadline);
+    let response = service.call(request).await.unwrap();
+    assert_eq!(start.elapsed(), Duration::from_secs(5));
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    inner.allow(1);
+    assert_pending!(arrival(&mut inner));
 }

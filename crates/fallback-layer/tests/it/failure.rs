@@ -144,3 +144,14 @@ async fn a_chain_of_one_hands_everything_back() {
     assert_eq!(verdict(&response).kind(), Kind::QuotaExhausted);
     assert_eq!(trail(&response).attempts, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_error_comes_back_where_no_other_candidate_is_for_the_request() {
+    let layer = FallbackLayer::new([
+        Candidate::model("max"),
+        Candidate::model("vision").when(|parts| parts.headers.contains_key("x-image")),
+    ])
+    .on_error(|_: &test_support::UpstreamError| true);
+    let service = layer.layer(Upstream::new([Answer::<Body>::error("reset")]));
+    assert_eq!(service.oneshot(request()).await.unwrap_err().0, "reset");
+}

@@ -147,3 +147,15 @@ async fn nothing_new_is_tried_after_the_deadline() {
     assert_eq!(verdict(&response).kind(), Kind::QuotaExhausted);
     assert_eq!(models(service.get_ref()), "max");
 }
+
+#[tokio::test(start_paused = true)]
+async fn without_patience_left_the_shortest_wait_goes_on() {
+    let answer = |seen: &Seen| match model(seen).as_str() {
+        // As a limiter whose service below made no room until the patience was over.
+        "max" => Answer::from(refused(rate(0))).after(2 * SECOND),
+        _ => Answer::from(ok()),
+    };
+    let service = layer().layer(Upstream::answering(answer));
+    send(&service).await;
+    assert_eq!(models(service.get_ref()), "max plus");
+}

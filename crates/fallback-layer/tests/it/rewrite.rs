@@ -80,3 +80,24 @@ async fn another_endpoint_is_asked_without_the_first_ones_secrets() {
     assert_eq!(arrived[1].headers()["x-tier"], "gold");
     assert!(!arrived[1].headers().contains_key("authorization"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_endpoint_is_asked_without_the_key_in_the_url() {
+    let layer = FallbackLayer::new([
+        Candidate::model("max"),
+        Candidate::named("two").base_url(Uri::from_static("https://two.example")),
+    ]);
+    let service = layer.layer(Upstream::new([exhausted(), ok()]));
+    let mut request = request();
+    *request.uri_mut() = Uri::from_static(
+        "https://api.example.com/v1?key=one&alt=sse&keys=2&api_key=three&access_token=four",
+    );
+    let mut token = HeaderValue::from_static("five");
+    token.set_sensitive(true);
+    request.headers_mut().insert("x-own-token", token);
+    service.clone().oneshot(request).await.unwrap();
+    let arrived = service.get_ref().take_requests();
+    assert!(arrived[0].uri().query().unwrap().contains("key=one"));
+    assert_eq!(arrived[1].uri(), "https://two.example/v1?alt=sse&keys=2");
+    assert!(!arrived[1].headers().contains_key("x-own-token"));
+}

@@ -207,3 +207,60 @@ async fn holding_can_be_switched_off() {
     let response = service.oneshot(request()).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_encoded_stream_is_not_ended_with_an_event_nobody_can_read() {
+    let layer = FallbackLayer::new([Candidate::model("max").stall(SECOND)]);
+    let mut response = stream(Steps::new().data("a").wait(5 * SECOND).data("b"));
+    response
+        .headers_mut()
+        .insert("content-encoding", HeaderValue::from_static("gzip"));
+    let service = layer.layer(Upstream::new([response]));
+    let whole = service.oneshot(request()).await.unwrap().into_body();
+    assert_eq!(whole.collect().await.unwrap().to_bytes(), "ab");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_may_get_one_event_more_states_no_length() {
+    let layer = FallbackLayer::new([Candidate::model("max").stall(SECOND)]);
+    let mut response = stream(Steps::new().data(event(DELTA)).never());
+    response
+        .headers_mut()
+        .insert("content-length", HeaderValue::from_static("1000"));
+    let service = layer.layer(Upstream::new([response]));
+    let response = service.oneshot(request()).await.unwrap();
+    assert!(!response.headers().contains_key("content-length"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_only_announces_an_answer_is_not_held_for_ever() {
+    // A client that hears nothing for long gives up; what keeps it waiting is handed on.
+    let body = (0..20).fold(Steps::new(), |body, _| {
+        body.data(": keep-alive\n\n").wait(10 * SECOND)
+    });
+    let upstream = Upstream::new([stream(body.data(event(DELTA)))]);
+    let start = Instant::now();
+    let response = layer().layer(upstream).oneshot(request()).await.unwrap();
+    assert_eq!(start.elapsed(), 60 * SECOND);
+    assert_eq!(response.headers()["x-fallback-candidate"], "max");
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let text = std::str::from_utf8(&body).unwrap();
+    assert_eq!(text.matches("keep-alive").count(), 20);
+    assert!(text.ends_with(&event(DELTA)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_longer_time_for_the_first_event_is_kept() {
+    let layer = FallbackLayer::new([
+        Candidate::model("max").first_byte(120 * SECOND),
+        Candidate::model("plus"),
+    ]);
+    let body = (0..20).fold(Steps::new(), |body, _| {
+        body.data(": keep-alive\n\n").wait(10 * SECOND)
+    });
+    let upstream = Upstream::new([stream(body), stream(Steps::new().data(event(DELTA)))]);
+    let start = Instant::now();
+    let response = layer.layer(upstream).oneshot(request()).await.unwrap();
+    assert_eq!(start.elapsed(), 120 * SECOND);
+    assert_eq!(response.headers()["x-fallback-candidate"], "plus");
+}

@@ -49,7 +49,7 @@ fn held() -> Request<Body> {
     RequestFacts::ensure(&mut request, Instant::now());
     RequestFacts::get_mut(request.extensions_mut())
         .unwrap()
-        .set_hold_first_event(true);
+        .set_hold_first_event(Some(60 * SECOND));
     request
 }
 

@@ -16,7 +16,7 @@ fn holding(uri: &str) -> Request<Full<Bytes>> {
     RequestFacts::ensure(&mut request, Instant::now());
     RequestFacts::get_mut(request.extensions_mut())
         .unwrap()
-        .set_hold_first_event(true);
+        .set_hold_first_event(Some(Duration::from_secs(60)));
     request
 }
 
