@@ -21,6 +21,10 @@ pub(crate) const LONGEST_GUESS: Duration = Duration::from_secs(15 * 60);
 /// How long after its end a bench is remembered: refused again sooner, the ladder goes on.
 const MEMORY: Duration = Duration::from_secs(60);
 
+/// How long after its time a bench is remembered that nobody asked about. Names of models may come from
+/// strangers.
+const UNASKED: Duration = Duration::from_secs(3600);
+
 /// Time in which an account, a model on it, or a key is left alone.
 ///
 /// It ends with one probe: the first request after it goes alone, and its answer decides.
@@ -151,11 +155,17 @@ impl Bench {
             Length::Usually(usual) => self.climb(usual, now),
         };
         let until = far(now, wait);
-        if self.over || until > self.until {
-            self.kind = kind;
+        let grows = self.over || until > self.until;
+        let lasting = matches!(length, Length::OpenEnded(_));
+        let was_lasting = !self.over && self.open_ended;
+        if grows {
             self.until = until;
-            self.open_ended = matches!(length, Length::OpenEnded(_));
         }
+        // What needs somebody to act is not mended by the time another refusal takes.
+        if (grows && lasting == was_lasting) || self.over || (lasting && !was_lasting) {
+            self.kind = kind;
+        }
+        self.open_ended = lasting || was_lasting;
         if !known {
             self.probe = None;
         }
@@ -174,9 +184,10 @@ impl Bench {
         step
     }
 
-    /// Whether nothing of it need be remembered.
+    /// Whether nothing of it need be remembered: it is over, or nobody has asked for so long.
     pub(crate) fn is_forgotten(&self, now: Instant) -> bool {
-        self.over && now.saturating_duration_since(self.until) > MEMORY
+        let since = now.saturating_duration_since(self.until);
+        since > if self.over { MEMORY } else { UNASKED }
     }
 }
 
@@ -401,5 +412,28 @@ mod tests {
             1.0,
         );
         assert!(matches!(bench.gate(start), Gate::Shut(_)));
+    }
+
+    #[test]
+    fn what_needs_somebody_to_act_needs_an_answer_whatever_else_is_refused() {
+        let start = Instant::now();
+        for (first, then) in [(900, 1800), (1800, 900)] {
+            let lengths = [
+                Length::OpenEnded(SECOND * first),
+                Length::Exactly(SECOND * then),
+            ];
+            for order in [[0, 1], [1, 0]] {
+                let mut bench = Bench::over(start);
+                for nth in order {
+                    bench.refuse(Kind::Credential, lengths[nth], start, start, 1.0);
+                }
+                let due = at(start, 1800.0);
+                assert!(bench.send(due), "{lengths:?} {order:?}");
+                // It is not over because its probe is slow.
+                let Gate::Shut(_) = bench.gate(at(start, 1802.0)) else {
+                    panic!("{lengths:?} {order:?}")
+                };
+            }
+        }
     }
 }

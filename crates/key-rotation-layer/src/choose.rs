@@ -162,7 +162,8 @@ impl KeyPool {
             cursor: self.shared.cursor.load(Relaxed),
             conversation: ask.conversation,
         };
-        let virtual_time = self.shared.served.load(Relaxed);
+        let weighs = *strategy == Pick::Weighted;
+        let virtual_time = if weighs { *self.shared.served() } else { 0 };
         let mut best = Best::default();
         let mut outlook = Outlook::default();
         let mut foreign = !members.is_empty();
@@ -183,7 +184,8 @@ impl KeyPool {
                 Standing::Asked | Standing::Off => continue,
             };
             let paced = Member::paced_until(&state, ask.model);
-            let (last_used, served) = (state.last_used, state.served.max(virtual_time));
+            let last_used = state.last_used;
+            let ahead = state.served.saturating_sub(virtual_time);
             drop(state); // the forecast is foreign code
             let slot = match ask.headroom {
                 Some(headroom) => headroom.earliest(&member.id, ask.facts, ask.now),
@@ -206,7 +208,7 @@ impl KeyPool {
                 of: members.len(),
                 weight: member.weight,
                 last_used,
-                served,
+                ahead: u64::try_from(ahead).unwrap_or(u64::MAX),
                 busy,
                 slot,
             };
@@ -224,9 +226,12 @@ impl KeyPool {
         };
         let count = self.shared.count.fetch_add(1, Relaxed) + 1;
         self.shared.cursor.store((index + 1) % of, Relaxed);
-        let turn = state.served.max(self.shared.served.load(Relaxed));
-        self.shared.served.store(turn, Relaxed);
-        state.served = turn + (1_u64 << 20).div_ceil(u64::from(member.weight));
+        if self.shared.strategy.0 == Pick::Weighted {
+            let mut served = self.shared.served();
+            *served = state.served.max(*served);
+            // Fine enough to tell any two weights apart.
+            state.served = *served + (1 << 48) / u128::from(member.weight);
+        }
         let probes = Member::send(&mut state, key, ask.model, count, ask.now);
         drop(state);
         Some(Lease::new(

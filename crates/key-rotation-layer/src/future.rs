@@ -9,7 +9,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use replay_body::{PeekBody, Replay};
 use throttle_signal::{Classified, KeptRequest, Read, Reading, Throttle, Trail};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
 use crate::lease::Lease;
@@ -26,7 +26,9 @@ pin_project! {
     ///
     /// # Panics
     ///
-    /// Never. Polled again after it completed, it is pending for ever.
+    /// Polling panics outside a Tokio runtime with time enabled, once a request with a
+    /// [`StartBy`](throttle_signal::StartBy) waits for the service below to go with another key. Polled
+    /// again after it completed, it is pending for ever.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, B, R>
     where
@@ -50,8 +52,8 @@ pin_project! {
         Called { #[pin] future: F, sent: Option<Sent> },
         // The answer is being read for a refusal.
         Reading { #[pin] read: Read<R>, lease: Option<Lease> },
-        // Another key is taken and the inner service is making room.
-        Readying { next: Option<(Lease, Option<Instant>)> },
+        // Another key is taken and the inner service is making room, until the end of the request's time.
+        Readying { next: Option<(Lease, Option<Instant>)>, end: Option<Pin<Box<Sleep>>> },
         // The answer is the pool's own.
         Answered { response: Option<Response<PeekBody<R>>> },
         // The answer was given.
@@ -146,7 +148,10 @@ where
                         Poll::Pending => this.state.set(State::Reading { read, lease }),
                         Poll::Ready(response) => {
                             match judge(this.round, this.again.as_ref(), response, lease) {
-                                Ok(next) => this.state.set(State::Readying { next: Some(next) }),
+                                Ok(next) => this.state.set(State::Readying {
+                                    next: Some(next),
+                                    end: None,
+                                }),
                                 Err(response) => break Ok(response),
                             }
                         }
@@ -155,17 +160,26 @@ where
                 StateProj::Reading { read, lease } => {
                     let response = ready!(read.poll(cx));
                     match judge(this.round, this.again.as_ref(), response, lease.take()) {
-                        Ok(next) => this.state.set(State::Readying { next: Some(next) }),
+                        Ok(next) => this.state.set(State::Readying {
+                            next: Some(next),
+                            end: None,
+                        }),
                         Err(response) => break Ok(response),
                     }
                 }
-                StateProj::Readying { next } => {
+                StateProj::Readying { next, end } => {
                     let Some(again) = this.again.as_mut() else {
                         return Poll::Pending; // never: only a kept request is sent again
                     };
-                    if let Err(error) = ready!(again.service.poll_ready(cx)) {
-                        break Err(error);
-                    }
+                    let end_of_time = this.round.facts.start_by();
+                    let is_ready = match again.service.poll_ready(cx) {
+                        Poll::Ready(Ok(())) => true,
+                        Poll::Ready(Err(error)) => break Err(error),
+                        Poll::Pending => {
+                            ready!(poll_end(end, end_of_time, cx));
+                            false
+                        }
+                    };
                     let (Some((lease, start_by)), Some(request)) =
                         (next.take(), again.request.replay())
                     else {
@@ -173,7 +187,13 @@ where
                     };
                     let now = Instant::now();
                     let place = (request.uri(), request.headers());
-                    match this.round.renewed(lease, start_by, place, now) {
+                    let in_time = is_ready && end_of_time.is_none_or(|at| now <= at);
+                    let renewed = if in_time {
+                        this.round.renewed(lease, start_by, place, now)
+                    } else {
+                        Err(this.round.too_late(lease, place, now))
+                    };
+                    match renewed {
                         Ok((lease, start_by)) => {
                             let request = lease.apply(request, start_by);
                             let reading = this.round.settings.reader.begin(&request);
@@ -186,7 +206,7 @@ where
                             });
                         }
                         Err(throttle) => {
-                            // Its key is out by now, and so is everyone else.
+                            // Its key is out by now, and so is everyone else; or it is too late.
                             again.service = again.service.clone(); // lets go of its readiness
                             let envelope = &this.round.settings.envelope;
                             let mut response = envelope.refuse(throttle, request.headers());
@@ -204,6 +224,19 @@ where
         };
         this.state.set(State::Done);
         Poll::Ready(answer)
+    }
+}
+
+/// Ready when the time of a request is over.
+fn poll_end(
+    end: &mut Option<Pin<Box<Sleep>>>,
+    start_by: Option<Instant>,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    match (end, start_by) {
+        (Some(end), _) => end.as_mut().poll(cx),
+        (none, Some(at)) => none.insert(Box::pin(sleep_until(at))).as_mut().poll(cx),
+        (None, None) => Poll::Pending,
     }
 }
 

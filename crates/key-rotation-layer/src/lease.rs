@@ -97,7 +97,7 @@ impl Lease {
             sent: self.sent,
             random,
         };
-        self.member.refuse(&refusal, self.key, &self.model, now);
+        self.member.refuse(&refusal, self.key(), &self.model, now);
     }
 
     /// A limiter below holds this account and model back.

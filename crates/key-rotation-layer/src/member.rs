@@ -23,6 +23,9 @@ pub(crate) struct Member {
     pub(crate) weight: u32,
     // Whether some bench of it is open-ended. Looked at without the lock.
     lasting: AtomicBool,
+    // What took its place in the pool since, which learns what requests still in flight hear. The same for
+    // all of one account.
+    heir: Arc<Mutex<Weak<Member>>>,
     state: Mutex<State>,
 }
 
@@ -36,10 +39,8 @@ pub(crate) struct State {
     pub(crate) keys: Vec<KeyState>,
     // When it was last chosen, on the pool's own count of choices.
     pub(crate) last_used: u64,
-    // What it has served, divided by its weight, on the same count.
-    pub(crate) served: u64,
-    // What took its place in the pool, which learns what requests still in flight hear.
-    successor: Weak<Member>,
+    // What it has served, divided by its weight, on the pool's count for that.
+    pub(crate) served: u128,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -84,7 +85,6 @@ impl Member {
             keys: vec![KeyState::default(); keys.len()],
             last_used: 0,
             served: 0,
-            successor: Weak::new(),
         };
         Ok(Self {
             id: account.id,
@@ -93,22 +93,27 @@ impl Member {
             hosts: account.hosts,
             weight: account.weight,
             lasting: AtomicBool::new(false),
+            heir: Arc::default(),
             state: Mutex::new(state),
         })
     }
 
     /// The member that takes the place of `old`, going on with what is known of the keys that stay.
     pub(crate) fn succeeding(old: &Self, account: Account) -> Result<Arc<Self>, InvalidPool> {
-        let new = Arc::new(Self::new(account)?);
-        let mut before = old.lock();
+        let mut new = Self::new(account)?;
+        let mut stays = new.keys.iter().map(|key| old.place(key.fingerprint()));
+        let same_account = stays.any(|place| place.is_some());
+        if same_account {
+            new.heir = Arc::clone(&old.heir);
+        }
+        let new = Arc::new(new);
+        let before = old.lock();
         let mut after = new.lock();
         after.enabled = before.enabled;
-        let mut same_account = false;
         for (key, state) in new.keys.iter().zip(&mut after.keys) {
             let Some(place) = old.place(key.fingerprint()) else {
                 continue;
             };
-            same_account = true;
             let known = &before.keys[place];
             state.proven = known.proven;
             state.bench = known.bench.as_ref().map(Bench::without_probe);
@@ -123,10 +128,15 @@ impl Member {
             (after.last_used, after.served) = (before.last_used, before.served);
             new.lasting
                 .store(old.lasting.load(Ordering::Acquire), Ordering::Release);
+            // With the state of the old one locked: what it hears from now on is handed on.
+            *new.heir() = Arc::downgrade(&new);
         }
-        before.successor = Arc::downgrade(&new);
         drop(after);
         Ok(new)
+    }
+
+    fn heir(&self) -> MutexGuard<'_, Weak<Self>> {
+        self.heir.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where a key is, if it is one of this account.
@@ -255,13 +265,38 @@ impl Member {
         }
     }
 
-    /// Benches what a refusal names.
-    pub(crate) fn refuse(&self, refusal: &Refusal, key: usize, model: &Arc<str>, now: Instant) {
+    /// Benches what a refusal of a request with this key names.
+    pub(crate) fn refuse(
+        &self,
+        refusal: &Refusal,
+        key: &Fingerprint,
+        model: &Arc<str>,
+        now: Instant,
+    ) {
         let mut state = self.lock();
+        self.bench(&mut state, refusal, key, model, now);
+        let heir = self.heir().upgrade();
+        drop(state);
+        if let Some(heir) = heir.filter(|heir| !std::ptr::eq(Arc::as_ptr(heir), self)) {
+            heir.refuse(refusal, key, model, now);
+        }
+    }
+
+    fn bench(
+        &self,
+        state: &mut State,
+        refusal: &Refusal,
+        key: &Fingerprint,
+        model: &Arc<str>,
+        now: Instant,
+    ) {
         let bench = match refusal.target {
-            Target::Key => state.keys[key]
-                .bench
-                .get_or_insert(Bench::over(refusal.sent)),
+            Target::Key => match self.place(key) {
+                Some(place) => state.keys[place]
+                    .bench
+                    .get_or_insert(Bench::over(refusal.sent)),
+                None => return, // removed meanwhile
+            },
             Target::Account => state.account.get_or_insert(Bench::over(refusal.sent)),
             Target::Model => {
                 state.models.retain(|_, bench| !bench.is_forgotten(now));
@@ -280,13 +315,6 @@ impl Member {
         );
         if matches!(refusal.length, Length::OpenEnded(_)) {
             self.lasting.store(true, Ordering::Release);
-        }
-        let successor = state.successor.upgrade();
-        drop(state);
-        if let Some(successor) = successor {
-            if let Some(key) = successor.place(self.keys[key].fingerprint()) {
-                successor.refuse(refusal, key, model, now);
-            }
         }
     }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use throttle_signal::AccountId;
@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     // The place after the account chosen last.
     pub(crate) cursor: AtomicUsize,
     // Where the weighted choice stands, see `Member`'s `served`.
-    pub(crate) served: AtomicU64,
+    served: Mutex<u128>,
     // The model of requests that name none.
     pub(crate) unnamed: Arc<str>,
 }
@@ -74,7 +74,7 @@ impl KeyPool {
             probe_every: builder.probe_every,
             count: AtomicU64::new(0),
             cursor: AtomicUsize::new(0),
-            served: AtomicU64::new(0),
+            served: Mutex::new(0),
             unnamed: Arc::from(""),
         };
         Ok(Self {
@@ -204,6 +204,12 @@ impl KeyPool {
         change(&mut changed)?;
         *members = changed.into();
         Ok(())
+    }
+}
+
+impl Shared {
+    pub(crate) fn served(&self) -> MutexGuard<'_, u128> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -212,6 +212,21 @@ impl Round {
         }
     }
 
+    /// The answer to a request for which the service below had no room in time.
+    pub(crate) fn too_late(
+        &self,
+        lease: Lease,
+        (uri, headers): (&Uri, &HeaderMap),
+        now: Instant,
+    ) -> Throttle {
+        drop(lease); // it is in nobody's way any more
+        let outlook = self
+            .settings
+            .pool
+            .outlook(&self.ask(host(uri, headers), now));
+        self.throttle(&outlook, now)
+    }
+
     /// Calls a request back that was handed to the layers below just when others found its key out.
     pub(crate) fn called(&self, lease: &Lease, now: Instant) {
         if lease.is_out_for_long(now) {

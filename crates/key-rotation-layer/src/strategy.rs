@@ -84,7 +84,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) of: usize,
     pub(crate) weight: u32,
     pub(crate) last_used: u64,
-    pub(crate) served: u64,
+    /// How much more it has served than its turn, by weight.
+    pub(crate) ahead: u64,
     /// Whether its only keys are not proven and serving.
     pub(crate) busy: bool,
     /// When it has room; `None` for not before something changes.
@@ -129,7 +130,7 @@ impl Pick {
                 let place = candidate.index + candidate.of - wish.cursor % candidate.of;
                 Some((place % candidate.of) as u64)
             }
-            Self::Weighted => Some(candidate.served),
+            Self::Weighted => Some(candidate.ahead),
             Self::FillFirst => Some(candidate.index as u64),
             Self::Sticky { .. } => wish
                 .conversation
@@ -179,7 +180,7 @@ mod tests {
             of: 3,
             weight: 1,
             last_used: 0,
-            served: 0,
+            ahead: 0,
             busy: false,
             slot: None,
         }
@@ -248,7 +249,7 @@ mod tests {
                 let candidate = Candidate {
                     slot: Some(now + Duration::from_millis(slot)),
                     last_used: index as u64,
-                    served: index as u64,
+                    ahead: index as u64,
                     ..account("a", index)
                 };
                 pick.rank(&candidate, &wish(now))

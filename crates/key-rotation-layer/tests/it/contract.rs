@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
 use key_rotation_layer::{KeyPool, KeyRotation, KeyRotationLayer, ResponseFuture};
-use throttle_signal::{Kind, Scope, Wait};
+use throttle_signal::{Classified, Kind, Origin, Scope, StartBy, Wait};
 use tokio::time;
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
 use tower::limit::ConcurrencyLimitLayer;
@@ -232,3 +232,25 @@ fn implements_the_expected_traits() {
 
 type Upstream2 =
     tower::util::BoxCloneSyncService<Request<Body>, Response<Body>, std::convert::Infallible>;
+
+#[tokio::test(start_paused = true)]
+async fn the_next_key_does_not_wait_for_room_longer_than_the_request_may() {
+    let (mut service, mut inner) = spawn_layer(layer());
+    inner.allow(1);
+    assert_ready_ok!(service.poll_ready::<Request<Body>>());
+    let start = time::Instant::now();
+    let mut request = request();
+    let late = StartBy(start + Duration::from_secs(5));
+    request.extensions_mut().insert(late);
+    let mut response = task::spawn(service.call(request));
+    assert_ready!(arrival(&mut inner)).send_response(throttled());
+    assert_pending!(response.poll());
+    let answer = response.await.unwrap();
+    assert_eq!(start.elapsed(), Duration::from_secs(5));
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    let throttle = Classified::throttle(answer.extensions()).unwrap();
+    assert_eq!(throttle.origin(), Origin::Pool);
+    assert!(throttle.retry());
+    inner.allow(1);
+    assert_pending!(arrival(&mut inner));
+}

@@ -145,3 +145,17 @@ async fn a_retry_after_is_kept_and_a_guess_is_not_long() {
     time::advance(SECOND).await;
     assert_eq!(send(&service).await.status(), StatusCode::OK);
 }
+
+#[tokio::test(start_paused = true)]
+async fn models_that_nobody_asks_for_any_more_are_forgotten() {
+    let pool = KeyPool::builder().account("a", ["sk-a"]).build().unwrap();
+    let service = service(&pool, |_| refused(rate(Wait::Stated(SECOND))));
+    for model in 0..10_000 {
+        let mut named = request();
+        *named.body_mut() = Body::from(format!(r#"{{"model":"made-up-{model}"}}"#));
+        service.clone().oneshot(named).await.unwrap();
+        time::advance(10 * SECOND).await;
+    }
+    let known = pool.snapshot()[0].models.len();
+    assert!(known <= 400, "{known}");
+}

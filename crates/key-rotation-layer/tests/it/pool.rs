@@ -228,3 +228,55 @@ fn shows_no_secret() {
         assert!(!shown.contains(&secret[start..start + 8]), "{shown}");
     }
 }
+
+/// A request that is answered after a second, while the account is changed again and again.
+async fn in_flight_meanwhile(
+    pool: &KeyPool,
+    refusal: fn() -> http::Response<Body>,
+    changes: &[&[&str]],
+) {
+    let upstream = Upstream::slow(move |seen| match seen.account.as_str() {
+        "a" => (Duration::from_secs(1), refusal()),
+        _ => (Duration::ZERO, ok()),
+    });
+    let service = KeyRotationLayer::new(pool.clone()).layer(upstream);
+    let in_flight = tokio::spawn(service.oneshot(request()));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for keys in changes {
+        let account = Account::new("a").keys(keys.iter().copied());
+        pool.replace(account).unwrap();
+    }
+    in_flight.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_in_flight_counts_however_often_its_account_was_replaced() {
+    let two = || {
+        KeyPool::builder()
+            .account("a", ["sk-a1"])
+            .account("b", ["sk-b"])
+            .build()
+            .unwrap()
+    };
+    let revoked = || refused(throttle(Kind::Credential, Scope::Key));
+    let overdue = || refused(throttle(Kind::QuotaExhausted, Scope::Account));
+
+    let pool = two();
+    in_flight_meanwhile(
+        &pool,
+        revoked,
+        &[&["sk-a1"], &["sk-a1", "sk-a2"], &["sk-a2", "sk-a1"]],
+    )
+    .await;
+    let [a, _] = pool.snapshot().try_into().unwrap();
+    let out: Vec<_> = a.keys.iter().map(|key| key.out.is_some()).collect();
+    assert_eq!(out, [false, true]);
+
+    // What is said of the account holds for it though the key is gone; of a new account it does not.
+    let pool = two();
+    in_flight_meanwhile(&pool, overdue, &[&["sk-a1", "sk-a2"], &["sk-a2"]]).await;
+    assert!(pool.snapshot()[0].out.is_some());
+    let pool = two();
+    in_flight_meanwhile(&pool, overdue, &[&["sk-a2"]]).await;
+    assert!(pool.snapshot()[0].out.is_none());
+}

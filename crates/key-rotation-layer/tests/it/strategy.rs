@@ -89,3 +89,22 @@ async fn a_conversation_stays_with_its_account() {
     }
     assert_eq!(homes.len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn weights_may_be_as_large_as_quotas() {
+    let pool = KeyPool::builder()
+        .push(Account::new("a").key("sk-a").weight(3_000_000))
+        .push(Account::new("b").key("sk-b").weight(1_000_000))
+        .push(Account::new("c").key("sk-c").weight(u32::MAX))
+        .strategy(Strategy::weighted())
+        .build()
+        .unwrap();
+    pool.disable(&"c".into()).unwrap();
+    let service = service(&pool, |_| ok());
+    for _ in 0..400 {
+        send(&service).await;
+    }
+    let accounts = service.get_ref().accounts();
+    assert_eq!(accounts.matches('a').count(), 300);
+    assert_eq!(accounts.matches('b').count(), 100);
+}
