@@ -156,8 +156,7 @@ where
                             }
                             ready!(elapsed(this.limit.as_mut(), cx));
                             // Lets go of its place in line, which nobody would be there to use.
-                            let fresh = service.clone();
-                            *service = fresh;
+                            *service = service.clone();
                             leave(run, current, Why::Readiness)
                         }
                     }

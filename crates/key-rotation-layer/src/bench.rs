@@ -3,6 +3,8 @@ use std::time::Duration;
 use throttle_signal::Kind;
 use tokio::time::Instant;
 
+use crate::term::Length;
+
 /// Refusals come fast. A probe not refused for this long keeps nobody else out, though its answer
 /// may take another minute to be generated.
 pub(crate) const PROBE: Duration = Duration::from_secs(1);
@@ -14,9 +16,6 @@ const NEXT_PROBE: Duration = Duration::from_secs(60);
 /// The ladder of guessed waits: the first up to a second, then doubling, up to a minute.
 const LADDER: Duration = Duration::from_secs(1);
 const LADDER_TOP: Duration = Duration::from_secs(60);
-
-/// Longest wait that is a guess, other than between [rare probes](crate::KeyPoolBuilder::probe_every).
-pub(crate) const LONGEST_GUESS: Duration = Duration::from_secs(15 * 60);
 
 /// How long after its end a bench is remembered: refused again sooner, the ladder goes on.
 const MEMORY: Duration = Duration::from_secs(60);
@@ -50,19 +49,6 @@ pub(crate) enum Gate {
     Probe,
     /// None before this moment.
     Shut(Instant),
-}
-
-/// How long to leave something alone.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Length {
-    /// This long.
-    Exactly(Duration),
-    /// What such limits usually take; doubling, up to a minute, while it proves too short.
-    Usually(Duration),
-    /// Not known: the next step of the ladder.
-    Guess,
-    /// Until somebody does something about it, which a probe after this long may find out.
-    OpenEnded(Duration),
 }
 
 impl Bench {

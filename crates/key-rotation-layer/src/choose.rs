@@ -7,9 +7,13 @@ use tokio::time::Instant;
 
 use crate::KeyPool;
 use crate::account::allows;
+use crate::best::Best;
 use crate::lease::Lease;
-use crate::member::{Member, Standing};
-use crate::strategy::{Candidate, Pick, Rank, Wish};
+use crate::member::Member;
+use crate::outlook::Outlook;
+use crate::rank::{Candidate, Wish};
+use crate::standing::Standing;
+use crate::strategy::Pick;
 use crate::tried::Tried;
 
 /// How much later than the second-best account a request may still be sent on the best. Forecasts
@@ -39,35 +43,6 @@ pub(crate) enum Choice {
     Nobody(Outlook),
     /// No account's keys are for the request's host.
     Foreign,
-}
-
-/// When the pool can take such a request again.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Outlook {
-    /// The earliest moment an account is back that needs nothing but time, and why it is out.
-    pub(crate) passes: Option<(Instant, Kind)>,
-    /// The earliest probe of an account that may be out for longer, and why.
-    pub(crate) probe: Option<(Instant, Kind)>,
-}
-
-impl Outlook {
-    fn add(&mut self, until: Instant, kind: Kind) {
-        let place = if kind.passes_with_time() {
-            &mut self.passes
-        } else {
-            &mut self.probe
-        };
-        if place.is_none_or(|(earliest, _)| until < earliest) {
-            *place = Some((until, kind));
-        }
-    }
-}
-
-/// The best account so far, and the slot of the best other.
-#[derive(Default)]
-struct Best<'a> {
-    chosen: Option<(Rank, Option<Instant>, usize, &'a Arc<Member>)>,
-    other: Option<Instant>,
 }
 
 impl KeyPool {
@@ -217,6 +192,16 @@ impl KeyPool {
         (best, outlook, foreign)
     }
 
+    /// When the pool can take such a request again, without taking a key.
+    pub(crate) fn outlook(&self, ask: &Ask<'_>) -> Outlook {
+        let members = self.members();
+        let (best, mut outlook, _) = self.look(&members, None, ask);
+        if let Some((_, slot, ..)) = best.chosen {
+            outlook.add(slot.unwrap_or(ask.now), Kind::RequestRate);
+        }
+        outlook
+    }
+
     /// Takes a key of an account that was usable a moment ago.
     fn grip(&self, member: &Arc<Member>, index: usize, of: usize, ask: &Ask<'_>) -> Option<Lease> {
         let mut state = member.lock();
@@ -269,41 +254,5 @@ impl KeyPool {
                 Standing::Asked | Standing::Off => false,
             }
         })
-    }
-}
-
-impl<'a> Best<'a> {
-    fn offer(&mut self, rank: Rank, slot: Option<Instant>, index: usize, member: &'a Arc<Member>) {
-        let beaten = match &self.chosen {
-            Some((best, ..)) if *best <= rank => slot,
-            Some((_, best_slot, ..)) => {
-                let beaten = *best_slot;
-                self.chosen = Some((rank, slot, index, member));
-                beaten
-            }
-            None => {
-                self.chosen = Some((rank, slot, index, member));
-                return;
-            }
-        };
-        self.beat(beaten);
-    }
-
-    fn beat(&mut self, slot: Option<Instant>) {
-        if let Some(slot) = slot {
-            self.other = Some(self.other.map_or(slot, |other| other.min(slot)));
-        }
-    }
-}
-
-impl KeyPool {
-    /// When the pool can take such a request again, without taking a key.
-    pub(crate) fn outlook(&self, ask: &Ask<'_>) -> Outlook {
-        let members = self.members();
-        let (best, mut outlook, _) = self.look(&members, None, ask);
-        if let Some((_, slot, ..)) = best.chosen {
-            outlook.add(slot.unwrap_or(ask.now), Kind::RequestRate);
-        }
-        outlook
     }
 }

@@ -4,9 +4,10 @@ use http::Request;
 use throttle_signal::{AccountId, Fingerprint, RequestFacts};
 use tokio::time::Instant;
 
-use crate::bench::Length;
-use crate::member::{Member, Probes, Refusal};
+use crate::member::{Member, Probes};
+use crate::refusal::Refusal;
 use crate::sentence::Target;
+use crate::term::Length;
 
 /// The use of a key by one request. Dropped, it gives everything back.
 #[derive(Debug)]

@@ -126,25 +126,34 @@
 //! [tower]: https://github.com/tower-rs/tower
 
 mod account;
+mod attempt;
 mod bench;
+mod best;
 mod builder;
 mod choose;
 mod credential;
+mod decision;
 mod error;
 mod future;
+mod heir;
 mod key;
 mod layer;
 mod lease;
 mod member;
+mod outlook;
 mod pool;
+mod rank;
+mod refusal;
 mod round;
 mod sentence;
 mod service;
 mod snapshot;
+mod standing;
 mod sticky;
 #[cfg(test)]
 mod storm;
 mod strategy;
+mod term;
 mod tried;
 mod watch;
 

@@ -1,17 +1,16 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use throttle_signal::{AccountId, Fingerprint, Kind};
+use throttle_signal::{AccountId, Fingerprint};
 use tokio::time::Instant;
 
 use crate::InvalidPool;
 use crate::account::Account;
-use crate::bench::{Bench, Gate, Length};
+use crate::bench::{Bench, Gate};
 use crate::credential::Credential;
+use crate::heir::Heir;
 use crate::key::Key;
-use crate::sentence::Target;
-use crate::tried::Tried;
 
 /// An account in the pool, with what was learned of it.
 #[derive(Debug)]
@@ -22,10 +21,8 @@ pub(crate) struct Member {
     pub(crate) hosts: Vec<Box<str>>,
     pub(crate) weight: u32,
     // Whether some bench of it is open-ended. Looked at without the lock.
-    lasting: AtomicBool,
-    // What took its place in the pool since, which learns what requests still in flight hear. The same for
-    // all of one account.
-    heir: Arc<Mutex<Weak<Member>>>,
+    pub(crate) lasting: AtomicBool,
+    pub(crate) heir: Heir,
     state: Mutex<State>,
 }
 
@@ -35,7 +32,7 @@ pub(crate) struct State {
     pub(crate) account: Option<Bench>,
     pub(crate) models: HashMap<Arc<str>, Bench>,
     // Until when a limiter below holds back a model, where no forecast of it is at hand.
-    paced: HashMap<Arc<str>, Instant>,
+    pub(crate) paced: HashMap<Arc<str>, Instant>,
     pub(crate) keys: Vec<KeyState>,
     // When it was last chosen, on the pool's own count of choices.
     pub(crate) last_used: u64,
@@ -49,20 +46,7 @@ pub(crate) struct KeyState {
     /// Whether an answer ever came back for it.
     pub(crate) proven: bool,
     pub(crate) in_flight: u32,
-    last_used: u64,
-}
-
-/// What an account is good for now.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Standing {
-    /// It can take a request with this key. `busy` if the key is not proven and serves one already.
-    Usable { key: usize, busy: bool },
-    /// Not before this moment, because of this.
-    Shut { until: Instant, kind: Kind },
-    /// Every key of it was asked already.
-    Asked,
-    /// Disabled.
-    Off,
+    pub(crate) last_used: u64,
 }
 
 /// What the request with a key is the probe of.
@@ -93,54 +77,13 @@ impl Member {
             hosts: account.hosts,
             weight: account.weight,
             lasting: AtomicBool::new(false),
-            heir: Arc::default(),
+            heir: Heir::default(),
             state: Mutex::new(state),
         })
     }
 
-    /// The member that takes the place of `old`, going on with what is known of the keys that stay.
-    pub(crate) fn succeeding(old: &Self, account: Account) -> Result<Arc<Self>, InvalidPool> {
-        let mut new = Self::new(account)?;
-        let mut stays = new.keys.iter().map(|key| old.place(key.fingerprint()));
-        let same_account = stays.any(|place| place.is_some());
-        if same_account {
-            new.heir = Arc::clone(&old.heir);
-        }
-        let new = Arc::new(new);
-        let before = old.lock();
-        let mut after = new.lock();
-        after.enabled = before.enabled;
-        for (key, state) in new.keys.iter().zip(&mut after.keys) {
-            let Some(place) = old.place(key.fingerprint()) else {
-                continue;
-            };
-            let known = &before.keys[place];
-            state.proven = known.proven;
-            state.bench = known.bench.as_ref().map(Bench::without_probe);
-        }
-        if same_account {
-            let models = before.models.iter();
-            after.account = before.account.as_ref().map(Bench::without_probe);
-            after.models = models
-                .map(|(model, bench)| (Arc::clone(model), bench.without_probe()))
-                .collect();
-            after.paced.clone_from(&before.paced);
-            (after.last_used, after.served) = (before.last_used, before.served);
-            new.lasting
-                .store(old.lasting.load(Ordering::Acquire), Ordering::Release);
-            // With the state of the old one locked: what it hears from now on is handed on.
-            *new.heir() = Arc::downgrade(&new);
-        }
-        drop(after);
-        Ok(new)
-    }
-
-    fn heir(&self) -> MutexGuard<'_, Weak<Self>> {
-        self.heir.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Where a key is, if it is one of this account.
-    fn place(&self, key: &Fingerprint) -> Option<usize> {
+    pub(crate) fn place(&self, key: &Fingerprint) -> Option<usize> {
         self.keys
             .iter()
             .position(|known| known.fingerprint() == key)
@@ -160,50 +103,6 @@ impl Member {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing inside panics half way, so a poisoned state is a whole one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether the account is usable for `model`, and how.
-    pub(crate) fn standing(
-        &self,
-        state: &State,
-        model: &str,
-        tried: &Tried,
-        now: Instant,
-    ) -> Standing {
-        if !state.enabled {
-            return Standing::Off;
-        }
-        let mut shut = None;
-        for bench in state.account.iter().chain(state.models.get(model)) {
-            shut = later(shut, bench, now);
-        }
-        let mut best: Option<(bool, u64, usize)> = None;
-        let mut first_back: Option<(Instant, Kind)> = None;
-        for (index, key) in state.keys.iter().enumerate() {
-            if tried.has_key(self.keys[index].fingerprint()) {
-                continue;
-            }
-            match key.bench.as_ref().and_then(|bench| later(None, bench, now)) {
-                None => {
-                    let candidate = (!key.proven && key.in_flight > 0, key.last_used, index);
-                    best = Some(best.map_or(candidate, |best| best.min(candidate)));
-                }
-                Some(back) => {
-                    first_back = Some(first_back.map_or(back, |first| min_by_time(first, back)));
-                }
-            }
-        }
-        match (shut, best, first_back) {
-            (None, Some((busy, _, key)), _) => Standing::Usable { key, busy },
-            (Some((until, kind)), Some(_), _) | (None, None, Some((until, kind))) => {
-                Standing::Shut { until, kind }
-            }
-            (Some(shut), None, Some(back)) => {
-                let (until, kind) = if back.0 > shut.0 { back } else { shut };
-                Standing::Shut { until, kind }
-            }
-            (_, None, None) => Standing::Asked,
-        }
     }
 
     /// Until when a limiter below is known to hold back this model.
@@ -265,59 +164,6 @@ impl Member {
         }
     }
 
-    /// Benches what a refusal of a request with this key names.
-    pub(crate) fn refuse(
-        &self,
-        refusal: &Refusal,
-        key: &Fingerprint,
-        model: &Arc<str>,
-        now: Instant,
-    ) {
-        let mut state = self.lock();
-        self.bench(&mut state, refusal, key, model, now);
-        let heir = self.heir().upgrade();
-        drop(state);
-        if let Some(heir) = heir.filter(|heir| !std::ptr::eq(Arc::as_ptr(heir), self)) {
-            heir.refuse(refusal, key, model, now);
-        }
-    }
-
-    fn bench(
-        &self,
-        state: &mut State,
-        refusal: &Refusal,
-        key: &Fingerprint,
-        model: &Arc<str>,
-        now: Instant,
-    ) {
-        let bench = match refusal.target {
-            Target::Key => match self.place(key) {
-                Some(place) => state.keys[place]
-                    .bench
-                    .get_or_insert(Bench::over(refusal.sent)),
-                None => return, // removed meanwhile
-            },
-            Target::Account => state.account.get_or_insert(Bench::over(refusal.sent)),
-            Target::Model => {
-                state.models.retain(|_, bench| !bench.is_forgotten(now));
-                state
-                    .models
-                    .entry(Arc::clone(model))
-                    .or_insert(Bench::over(refusal.sent))
-            }
-        };
-        bench.refuse(
-            refusal.kind,
-            refusal.length,
-            refusal.sent,
-            now,
-            refusal.random,
-        );
-        if matches!(refusal.length, Length::OpenEnded(_)) {
-            self.lasting.store(true, Ordering::Release);
-        }
-    }
-
     /// Whether anything of it is out for longer than time alone mends.
     pub(crate) fn has_lasting(&self) -> bool {
         self.lasting.load(Ordering::Acquire)
@@ -334,25 +180,4 @@ impl Member {
             || shut(state.models.get(model), probes.model)
             || shut(state.keys[key].bench.as_ref(), probes.key)
     }
-}
-
-/// A refusal to bench for.
-pub(crate) struct Refusal {
-    pub(crate) target: Target,
-    pub(crate) kind: Kind,
-    pub(crate) length: Length,
-    pub(crate) sent: Instant,
-    pub(crate) random: f64,
-}
-
-fn later(shut: Option<(Instant, Kind)>, bench: &Bench, now: Instant) -> Option<(Instant, Kind)> {
-    match (bench.gate(now), shut) {
-        (Gate::Shut(until), Some((latest, _))) if until <= latest => shut,
-        (Gate::Shut(until), _) => Some((until, bench.kind())),
-        (Gate::Open | Gate::Probe, _) => shut,
-    }
-}
-
-fn min_by_time(a: (Instant, Kind), b: (Instant, Kind)) -> (Instant, Kind) {
-    if b.0 < a.0 { b } else { a }
 }

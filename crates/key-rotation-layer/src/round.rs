@@ -1,15 +1,17 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, Uri};
-use throttle_signal::{Kind, Origin, RequestFacts, Scope, Throttle, Trail, Wait};
+use throttle_signal::{Kind, RequestFacts, Throttle, Trail, Wait};
 use tokio::time::Instant;
 
 use crate::account::host;
-use crate::bench::Length;
-use crate::choose::{Ask, Choice, Outlook};
+use crate::choose::{Ask, Choice};
+use crate::decision::Move;
 use crate::layer::Settings;
 use crate::lease::Lease;
-use crate::sentence::{Next, Sentence, Target, Term, open_term};
+use crate::outlook::Outlook;
+use crate::sentence::{Next, Sentence, Target};
+use crate::term::{Length, Term, open_term};
 use crate::tried::Tried;
 
 /// How often a request changes its queue for a better one, at most, within one attempt.
@@ -30,17 +32,6 @@ pub(crate) struct Round {
     handed_back: u8,
     // What happened before the response in hand.
     trail: Option<Trail>,
-}
-
-/// What to do about a refusal.
-#[derive(Debug)]
-pub(crate) enum Move {
-    /// Send again with this key, no later than this.
-    On(Lease, Option<Instant>),
-    /// Hand the refusal up, as it is or with the pool's own wait.
-    Up(Option<Wait>),
-    /// Answer in its stead: the pool knows better.
-    Instead(Throttle),
 }
 
 impl Round {
@@ -296,20 +287,7 @@ impl Round {
 
     /// The refusal of a pool of which nobody can take the request.
     pub(crate) fn throttle(&self, outlook: &Outlook, now: Instant) -> Throttle {
-        let (kind, at) = match (outlook.passes, outlook.probe) {
-            (Some((at, kind)), _) | (None, Some((at, kind))) => (kind, Some(at)),
-            (None, None) => (Kind::Credential, None), // every account is removed or disabled
-        };
-        let wait = at.map_or(Wait::Unknown, |at| {
-            Wait::Stated(at.saturating_duration_since(now))
-        });
-        Throttle::new(kind)
-            .with_scope(Scope::Model)
-            .with_wait(wait)
-            .with_retry(outlook.passes.is_some())
-            .with_origin(Origin::Pool)
-            .with_model(self.facts.model().cloned())
-            .with_because("key-rotation: every account is out")
+        outlook.throttle(self.facts.model(), now)
     }
 
     /// Keeps what happened up to a refusal that is not handed up.

@@ -1,8 +1,6 @@
-use std::time::Duration;
+use throttle_signal::{Kind, Scope, Throttle};
 
-use throttle_signal::{Kind, Scope, Throttle, Wait};
-
-use crate::bench::{LONGEST_GUESS, Length};
+use crate::term::{Length, Term, length};
 
 /// What a refusal means for the pool: whom to leave alone, for how long, and whom to ask next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,15 +17,6 @@ pub(crate) enum Target {
     Key,
     Account,
     Model,
-}
-
-/// How long a bench is for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Term {
-    /// As told, or the next guess.
-    Told(Length),
-    /// Until somebody does something, which only a rare probe can find out.
-    Open,
 }
 
 /// Who may be asked next.
@@ -112,27 +101,14 @@ fn after(target: Target) -> Next {
     }
 }
 
-fn length(wait: Wait) -> Option<Length> {
-    match wait {
-        Wait::Stated(wait) => Some(Length::Exactly(wait)),
-        // A guess, if an informed one.
-        Wait::Typical(wait) => Some(Length::Usually(wait.min(LONGEST_GUESS))),
-        _ => None,
-    }
-}
-
-/// The length of an open term: the pause between rare probes, unless nobody else is left.
-pub(crate) fn open_term(probe_every: Duration, last_usable: bool) -> Length {
-    if last_usable {
-        Length::Guess
-    } else {
-        Length::OpenEnded(probe_every)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use throttle_signal::Wait;
+
     use super::*;
+    use crate::term::LONGEST_GUESS;
 
     const MINUTE: Duration = Duration::from_secs(60);
 

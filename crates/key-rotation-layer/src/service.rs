@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::ResponseFuture;
+use crate::attempt::{Again, Sent};
 use crate::choose::Choice;
-use crate::future::{Again, Sent};
 use crate::layer::Settings;
 use crate::round::Round;
 use crate::strategy::Pick;

@@ -9,11 +9,12 @@ use throttle_signal::{Kind, RequestFacts};
 use tokio::time::Instant;
 
 use crate::KeyPool;
-use crate::bench::{Gate, Length};
+use crate::bench::Gate;
 use crate::choose::{Ask, Choice};
 use crate::lease::Lease;
 use crate::sentence::Target;
 use crate::snapshot::AccountSnapshot;
+use crate::term::Length;
 use crate::tried::Tried;
 
 const SECOND: Duration = Duration::from_secs(1);

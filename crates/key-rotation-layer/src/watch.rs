@@ -2,7 +2,7 @@
 
 use throttle_signal::{AccountId, Fingerprint, Throttle};
 
-use crate::round::Move;
+use crate::decision::Move;
 
 /// A key was refused, and this is done about it.
 #[cfg_attr(
