@@ -15,6 +15,7 @@ use std::time::Duration;
 use fallback_layer::{Candidate, FallbackLayer};
 use futures_util::stream::{self, StreamExt};
 use http::StatusCode;
+use http_body_util::BodyExt;
 use key_rotation_layer::{KeyPool, KeyRotationLayer};
 use model_studio_sim::Limits;
 use rate_limit_layer::{Limiter, Quota, RateLimitLayer};
@@ -204,4 +205,77 @@ async fn a_model_whose_accounts_all_cool_is_left_without_spending_a_benched_key(
             .count()
     };
     assert_eq!((of("qwen3-max"), of("qwen-plus")), (6, 24));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abandoned_attempt_is_settled_below() {
+    let studio = studio().latency(30 * SECOND);
+    let quota = Quota::new().tokens_per_minute(100_000);
+    let limiter = Limiter::builder().default_quota(quota).build();
+    let pool = KeyPool::builder().account("a", ["sk-a"]).build().unwrap();
+    let service = ServiceBuilder::new()
+        .layer(FallbackLayer::new([
+            Candidate::model("qwen3-max").first_byte(3 * SECOND),
+            Candidate::model("qwen-plus"),
+        ]))
+        .layer(Retry429Layer::new())
+        .layer(KeyRotationLayer::new(pool.clone()).headroom(limiter.clone()))
+        .layer(RateLimitLayer::new(limiter.clone()))
+        .service(studio.upstream());
+    let of = |model: &str| {
+        let snapshot = limiter.snapshot();
+        let found = snapshot
+            .into_iter()
+            .find(|it| it.model.as_deref() == Some(model));
+        found.map(|it| (it.in_flight, it.limits[0].used))
+    };
+    let answer = tokio::spawn(service.oneshot(chat("qwen3-max")));
+    time::sleep(SECOND).await;
+    let (in_flight, estimate) = of("qwen3-max").unwrap();
+    assert_eq!(in_flight, 1);
+    assert!(estimate > 0);
+    time::sleep(3 * SECOND).await;
+    // It is with the next one, and what the first may have used is counted.
+    assert_eq!(of("qwen3-max"), Some((0, estimate)));
+    assert_eq!(of("qwen-plus"), Some((1, estimate)));
+    assert_eq!(pool.snapshot()[0].in_flight, 1);
+    let answer = answer.await.unwrap().unwrap();
+    assert_eq!(answer.headers()["x-fallback-candidate"], "qwen-plus");
+    drop(answer.into_body().collect().await.unwrap());
+    assert_eq!(of("qwen-plus").unwrap().0, 0);
+    assert_eq!(pool.snapshot()[0].in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn patience_ends_the_wait_for_a_busy_client_too() {
+    // Five at a time, and half a minute each: the rest waits here, before a key is taken or after.
+    let studio = studio().latency(30 * SECOND);
+    let limiter = limiter();
+    let service = ServiceBuilder::new()
+        .layer(FallbackLayer::new([
+            Candidate::model("qwen3-max").patience(2 * SECOND),
+            Candidate::model("qwen-plus"),
+        ]))
+        .layer(Retry429Layer::new())
+        .layer(
+            KeyRotationLayer::new(KeyPool::builder().account("a", ["sk-a"]).build().unwrap())
+                .headroom(limiter.clone()),
+        )
+        .layer(RateLimitLayer::new(limiter))
+        .concurrency_limit(5)
+        .service(studio.upstream());
+    let answers = (0..20).map(|_| service.clone().oneshot(chat("qwen3-max")));
+    let answers = futures_util::future::join_all(answers).await;
+    assert!(
+        answers
+            .iter()
+            .all(|it| it.as_ref().unwrap().status() == StatusCode::OK)
+    );
+    let last_on = |model: &str| {
+        let seen = studio.seen();
+        let sent = seen.iter().filter(|sent| sent.model == model);
+        sent.map(|sent| sent.at).max().unwrap()
+    };
+    assert!(last_on("qwen3-max") <= Duration::from_millis(2002));
+    assert!(last_on("qwen-plus") >= 30 * SECOND);
 }

@@ -2,16 +2,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Response;
-use http::header::{HeaderName, RETRY_AFTER};
 use http_body::Body;
 use replay_body::{PeekBody, Replay};
-use throttle_signal::{Classified, Kind, Origin, Scope, Throttle, Wait};
+use throttle_signal::{Classified, Kind, Origin, Scope, Throttle, Wait, set_retry_after};
 use tokio::time::Instant;
 
 use crate::chain::Chain;
 use crate::run::Run;
-
-const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
 /// What comes back when no candidate answers.
 impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
@@ -37,10 +34,7 @@ impl<B: Replay + From<Bytes>, R: Body<Data = Bytes>> Run<B, R> {
                     .clone()
                     .with_wait(Wait::Stated(wait))
                     .with_retry(self.passes);
-                let millis = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
-                let headers = response.headers_mut();
-                headers.insert(RETRY_AFTER, millis.div_ceil(1000).into());
-                headers.insert(RETRY_AFTER_MS, millis.into());
+                set_retry_after(response.headers_mut(), wait);
             }
         }
         self.sign(index, &mut response);

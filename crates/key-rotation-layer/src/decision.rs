@@ -1,7 +1,7 @@
 use http::Response;
 use http_body::Body;
 use replay_body::{PeekBody, Replay};
-use throttle_signal::{Classified, Throttle, Trail, Wait};
+use throttle_signal::{Classified, Throttle, Trail, Wait, set_retry_after};
 use tokio::time::Instant;
 
 use crate::attempt::Again;
@@ -91,6 +91,9 @@ fn decide<S, B: Replay, R: Body>(
                 (wait, Classified::throttle_mut(response.extensions_mut()))
             {
                 *throttle = throttle.clone().with_wait(wait);
+                if let Some(wait) = wait.known() {
+                    set_retry_after(response.headers_mut(), wait);
+                }
             }
             round.close(trail_of(response), None);
             None

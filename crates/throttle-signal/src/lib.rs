@@ -96,7 +96,7 @@ pub use self::names::{AccountId, Fingerprint, Tenant};
 pub use self::profile::Profile;
 pub use self::reader::Reader;
 pub use self::reading::{Read, Reading};
-pub use self::refusal::{Envelope, is_grpc};
+pub use self::refusal::{Envelope, is_grpc, set_retry_after};
 pub use self::rule::Rule;
 pub use self::scope::Scope;
 pub use self::throttle::{Origin, Throttle};

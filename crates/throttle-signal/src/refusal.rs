@@ -90,6 +90,18 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
+/// Puts the wait that is known by now into a refusal's headers, in place of what it said: `Retry-After` in
+/// whole seconds rounded up and the exact `retry-after-ms`, or `grpc-retry-pushback-ms` for gRPC.
+pub fn set_retry_after(headers: &mut HeaderMap, wait: Duration) {
+    let ms = millis_up(wait);
+    if is_grpc(headers) {
+        headers.insert("grpc-retry-pushback-ms", ms.into());
+    } else {
+        headers.insert(RETRY_AFTER, ms.div_ceil(1000).into());
+        headers.insert("retry-after-ms", ms.into());
+    }
+}
+
 fn openai(throttle: &Throttle) -> Response<Bytes> {
     let (status, code) = match throttle.kind() {
         Kind::Credential => (StatusCode::UNAUTHORIZED, "invalid_api_key"),

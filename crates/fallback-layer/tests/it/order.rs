@@ -1,7 +1,7 @@
 //! Which candidate a request is sent to.
 
 use fallback_layer::{Candidate, FallbackLayer, Triggers};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
 use test_support::{Seen, Upstream, json, ok, throttled_for, with_status};
 use throttle_signal::{Kind, Throttle};
@@ -9,7 +9,7 @@ use tokio::time;
 use tower::{Layer, ServiceExt};
 
 use crate::chain::{Refusal, SECOND, exhausted, layer, rate, send, trail, upstream};
-use crate::{model, models, refused, request};
+use crate::{Body, model, models, refused, request};
 
 #[tokio::test(start_paused = true)]
 async fn the_first_candidate_answers_while_it_can() {
@@ -159,4 +159,52 @@ fn a_list_known_at_run_time_may_be_empty() {
     let error = FallbackLayer::try_new(Vec::new()).err().unwrap();
     assert_eq!(error.to_string(), "a chain needs at least one candidate");
     assert!(FallbackLayer::try_new(vec![Candidate::model("a")]).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_trigger_is_switched_by_itself() {
+    type Switch = fn(Triggers, bool) -> Triggers;
+    type Answers = fn() -> Response<Body>;
+    let switches: [(Switch, Answers); 7] = [
+        (Triggers::wait, || refused(rate(60))),
+        (Triggers::exhausted, exhausted),
+        (Triggers::overloaded, || {
+            refused(Throttle::new(Kind::Overloaded))
+        }),
+        (Triggers::credential, || {
+            refused(Throttle::new(Kind::Credential))
+        }),
+        (Triggers::server_error, || {
+            with_status(StatusCode::BAD_GATEWAY)
+        }),
+        (Triggers::context_length, || {
+            json(
+                400,
+                &serde_json::json!({"error": {"code": "context_length_exceeded"}}),
+            )
+        }),
+        (Triggers::content_refused, || {
+            json(400, &serde_json::json!({"code": "data_inspection_failed"}))
+        }),
+    ];
+    for (at, (switch, _)) in switches.iter().enumerate() {
+        for (on, all) in [
+            (true, Triggers::none()),
+            (false, Triggers::new().content_refused(true)),
+        ] {
+            let triggers = switch(all, on);
+            for (other, &(_, answer)) in switches.iter().enumerate() {
+                let service =
+                    layer()
+                        .triggers(triggers)
+                        .layer(Upstream::answering(move |seen: &Seen| {
+                            if model(seen) == "max" { answer() } else { ok() }
+                        }));
+                send(&service).await;
+                let goes_on = (at == other) == on;
+                let asked = if goes_on { "max plus" } else { "max" };
+                assert_eq!(models(service.get_ref()), asked, "{at} {on} {other}");
+            }
+        }
+    }
 }

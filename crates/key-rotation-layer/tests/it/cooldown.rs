@@ -96,6 +96,8 @@ async fn the_last_refusal_reports_the_pools_earliest_time() {
     });
     let response = send(&service).await;
     assert_eq!(verdict(&response).wait(), Wait::Stated(5 * SECOND));
+    assert_eq!(response.headers()["retry-after"], "5");
+    assert_eq!(response.headers()["retry-after-ms"], "5000");
     assert_eq!(
         response.into_body().collect().await.unwrap().to_bytes(),
         "upstream's own words"

@@ -1,11 +1,11 @@
 //! Which account a request is sent to while all are well.
 
-use key_rotation_layer::{Account, KeyPool, Strategy};
+use key_rotation_layer::{Account, KeyPool, KeyRotationLayer, Strategy};
 use throttle_signal::AccountId;
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt};
 
 use crate::rotation::{SECOND, pool, send, service};
-use crate::upstream::{Body, ok, request};
+use crate::upstream::{Body, Upstream, ok, request};
 
 #[tokio::test(start_paused = true)]
 async fn spreads_over_accounts_and_their_keys() {
@@ -107,4 +107,26 @@ async fn weights_may_be_as_large_as_quotas() {
     let accounts = service.get_ref().accounts();
     assert_eq!(accounts.matches('a').count(), 300);
     assert_eq!(accounts.matches('b').count(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_not_yet_proven_serves_one_request_while_others_can_take_the_rest() {
+    let pool = pool();
+    let upstream = Upstream::slow(|_| (SECOND, ok()));
+    let service = KeyRotationLayer::new(pool.clone()).layer(upstream);
+    let mut named = request();
+    named.extensions_mut().insert(AccountId::new("b"));
+    service.clone().oneshot(named).await.unwrap(); // `b` is proven
+    service.get_ref().keys();
+
+    let send = || send(&service);
+    tokio::join!(send(), send(), send(), send(), send());
+    let keys = service.get_ref().keys();
+    for unproven in ["sk-a1", "sk-a2"] {
+        assert_eq!(keys.matches(unproven).count(), 1, "{keys}");
+    }
+    // From now on all are.
+    tokio::join!(send(), send(), send(), send(), send());
+    let keys = service.get_ref().keys();
+    assert!(keys.matches("sk-b1").count() <= 3, "{keys}");
 }
