@@ -119,7 +119,8 @@ const CODES: &[Rule] = &[
             "PERMISSION_DENIED",
             "permission_denied",
             "*AccessDenied*",
-            "access_denied",
+            "*access_denied",
+            "unsupported_country*",
             "SERVICE_DISABLED",
             "*_deactivated",
             "*_disabled",
@@ -179,7 +180,12 @@ const CODES: &[Rule] = &[
     // Under a 429 it may be any quota.
     exhausted("quota code", Scope::Account)
         .status(&[400, 401, 402, 403])
-        .code(&["*quota_exceeded", "quotaExceeded", "dailyLimitExceeded*"]),
+        .code(&[
+            "*quota_exceeded",
+            "insufficient_quota",
+            "quotaExceeded",
+            "dailyLimitExceeded*",
+        ]),
     exhausted("free usage code", Scope::Account)
         .code(&["free_usage_*", "EXCEED_TOKEN_QUOTA_LIMIT"]),
     exhausted("a long window's code", Scope::Account)
@@ -197,6 +203,7 @@ const CODES: &[Rule] = &[
             "*weeklyquota*",
             "*monthlylimit*",
             "*monthlyquota*",
+            "*budget*",
         ]),
     // Codes that no two providers use for two things.
     exhausted("a day's quota id", Scope::Model)

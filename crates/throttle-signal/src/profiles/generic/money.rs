@@ -225,6 +225,8 @@ pub(super) const WORDS: &[Rule] = &[
             "/ week",
             "/week",
             "this month",
+            "for the month",
+            "for the week",
             "this week",
             "per year",
             "本月",

@@ -88,6 +88,7 @@ pub(super) const WORDS: &[Rule] = &[
         "no available account",
         "no accounts available",
         "all accounts",
+        "accounts exhausted",
         "queue is full",
         "queue full",
         "full queue",
