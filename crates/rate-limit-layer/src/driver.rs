@@ -33,13 +33,30 @@ pin_project! {
 
 impl Driver {
     /// Begins to drive `partition` on the current runtime.
+    ///
+    /// # Panics
+    ///
+    /// Without one. Then somebody else is to drive.
     pub(crate) fn spawn(partition: &Arc<Partition>) {
-        let driver = Self {
+        let mut unless_begun = Abandon(Some(partition));
+        let sleep = sleep_until(now());
+        unless_begun.0 = None;
+        spawn(Self {
             partition: Arc::clone(partition),
             ended: false,
-            sleep: sleep_until(now()),
-        };
-        spawn(driver);
+            sleep,
+        });
+    }
+}
+
+/// Gives up to drive a partition, when it is dropped.
+struct Abandon<'a>(Option<&'a Partition>);
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        if let Some(partition) = self.0 {
+            partition.with(|state, _, wakes| state.abandon(wakes));
+        }
     }
 }
 

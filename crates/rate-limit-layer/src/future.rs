@@ -166,9 +166,10 @@ where
                         return Poll::Pending; // never: the state is left with it
                     };
                     let go = match sending.service.poll_ready(cx) {
-                        Poll::Ready(ready) => {
-                            ready?;
-                            turn.go(&sending.facts)
+                        Poll::Ready(Ok(())) => turn.go(&sending.facts),
+                        Poll::Ready(Err(error)) => {
+                            turn.give_up(); // whoever keeps the future does not keep this
+                            return Poll::Ready(Err(error));
                         }
                         Poll::Pending => {
                             Go::Refused(ready!(turn.poll_recalled(sending.facts.start_by(), cx)))
@@ -200,7 +201,13 @@ where
                     }
                 }
                 StateProj::Called { future, permit } => {
-                    let response = ready!(future.poll(cx))?;
+                    let response = match ready!(future.poll(cx)) {
+                        Ok(response) => response,
+                        Err(error) => {
+                            drop(permit.take());
+                            return Poll::Ready(Err(error));
+                        }
+                    };
                     let Some(reading) = this.reading.take() else {
                         return Poll::Pending;
                     };

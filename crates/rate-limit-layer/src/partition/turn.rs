@@ -80,6 +80,15 @@ impl Turn {
         }
     }
 
+    /// Gives everything back, if it is not sent.
+    pub(crate) fn give_up(&mut self) {
+        if let Some(reservation) = self.reservation.take() {
+            let called = self.called;
+            self.partition
+                .with(|state, now, wakes| state.give_up(now, called, &reservation, wakes));
+        }
+    }
+
     /// The service below is not ready. Ready when the request is not to be sent any more: it was called
     /// back, or may not wait past `start_by`.
     pub(crate) fn poll_recalled(
@@ -110,11 +119,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if let Some(reservation) = self.reservation.take() {
-            let called = self.called;
-            self.partition
-                .with(|state, now, wakes| state.give_up(now, called, &reservation, wakes));
-        }
+        self.give_up();
     }
 }
 

@@ -155,6 +155,75 @@ async fn an_error_of_readiness_met_after_the_wait_passes_through() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_error_of_readiness_gives_everything_back_at_once() {
+    let limiter = Limiter::new(ONE_A_SECOND);
+    let (mut service, mut inner) = spawn_layer(RateLimitLayer::new(limiter.clone()));
+    inner.allow(2);
+    assert_ready_ok!(service.poll_ready());
+    let mut first = task::spawn(service.call(request()));
+    assert_ready!(arrival(&mut inner)).send_response(ok());
+    assert_ready_ok!(first.poll());
+    assert_ready_ok!(service.poll_ready());
+    let mut waiting = task::spawn(service.call(request()));
+    assert_pending!(waiting.poll());
+    inner.send_error("gone");
+    pass(1100).await;
+    tokio_test::assert_ready_err!(waiting.poll());
+    // Whoever has the future still does not keep what it held.
+    let snapshot = &limiter.snapshot()[0];
+    assert_eq!((snapshot.in_flight, snapshot.limits[0].used), (0, 0));
+    drop(waiting);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_ends_a_request_at_once() {
+    let limiter = Limiter::new(Quota::new().concurrent(1));
+    let upstream = Upstream::<Body>::new([Answer::error("reset"), Answer::from(ok())]);
+    let service = service(&limiter, &upstream);
+    let mut failed = task::spawn(service.clone().oneshot(request()));
+    tokio_test::assert_ready_err!(failed.poll());
+    assert_eq!(limiter.snapshot()[0].in_flight, 0);
+    service.oneshot(request()).await.unwrap();
+    drop(failed);
+    assert_eq!(limiter.snapshot()[0].in_flight, 0);
+}
+
+#[test]
+fn one_that_waits_outside_a_runtime_panics_and_holds_nobody_up() {
+    use std::future::Future;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::task::{Context, Waker};
+
+    use tokio::time::{Instant, timeout};
+
+    let limiter = Limiter::new(ONE_A_SECOND);
+    let upstream = Upstream::answering(|_| ok());
+    let service = service(&limiter, &upstream);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let sent = || {
+        let service = service.clone();
+        runtime.block_on(async move {
+            let began = Instant::now();
+            let answer = timeout(ms(60_000), service.oneshot(request())).await;
+            answer.unwrap().unwrap();
+            began.elapsed()
+        })
+    };
+    assert_eq!(sent(), ms(0));
+    let mut lost = Box::pin(service.clone().oneshot(request()));
+    let polled = catch_unwind(AssertUnwindSafe(|| {
+        lost.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    }));
+    assert!(polled.is_err());
+    assert!(sent() < ms(1100));
+    drop(lost);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_response_that_is_no_refusal_comes_back_as_it_is() {
     let mut teapot = ok();
     *teapot.status_mut() = StatusCode::IM_A_TEAPOT;
