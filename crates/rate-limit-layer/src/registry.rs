@@ -184,8 +184,10 @@ impl Shard {
         idle
     }
 
+    /// Gives memory back that is hardly used any more. `capacity` does not tell: it leaves out what
+    /// was removed but is not free again until the table is made anew.
     fn shrink(&mut self, hasher: impl Fn(&Arc<Partition>) -> u64) {
-        if self.table.len() < self.table.capacity() / 8 {
+        if self.table.len() < self.table.num_buckets() / 8 {
             self.table.shrink_to(2 * self.table.len(), hasher);
         }
     }
