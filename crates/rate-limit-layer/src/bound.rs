@@ -1,9 +1,20 @@
-use crate::{Limit, Unit, num};
+use crate::{Charging, Cost, Limit, Unit, num};
 
 /// The limit as it stands now.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bound {
     pub(crate) unit: Unit,
+
+    /// Which of a request's [costs](Cost::by_unit) count when it is sent, and which when its answer is
+    /// complete.
+    pub(crate) sent: u8,
+    pub(crate) later: u8,
+
+    /// Whether answers still being written count.
+    pub(crate) holds: bool,
+
+    /// Entries that share their time down to this many bits are one: it bounds the log.
+    pub(crate) grain: u32,
 
     /// The most that fits, after scaling.
     pub(crate) most: u64,
@@ -15,36 +26,48 @@ pub(crate) struct Bound {
     /// conversions to floats and back cost more than the rest of a decision.
     each: u64,
 
-    /// How much the bucket holds.
-    burst: u64,
-
-    /// Entries that share their time down to this many bits are one: it bounds the log.
-    pub(crate) grain: u32,
+    /// In what time it gains all it can hold.
+    depth: u64,
 }
 
 /// A timer fires up to a tick late; a bucket without slack would lose that with each request.
 const SLACK: u64 = 2_000_000;
 
+/// The shortest window, in nanoseconds, that answers still being written count against.
+const HELD: u64 = 30_000_000_000;
+
 /// How many entries a window has before they are merged.
 const ENTRIES: u64 = 1024;
 
 impl Bound {
-    pub(crate) fn new(limit: &Limit, guard: u64, scale: f64, burst: f64) -> Self {
+    pub(crate) fn new(
+        limit: &Limit,
+        charging: Charging,
+        guard: u64,
+        scale: f64,
+        burst: f64,
+    ) -> Self {
         let window = limit.nanos();
         let most = num::times(limit.most(), scale).max(1);
         let span = window.saturating_add(guard);
         let exact = !limit.unit().is_tokens() && limit.most() <= ENTRIES;
+        let (sent, later) = Cost::parts_of(limit.unit(), charging);
+        let each = num::parts(span, most);
         Self {
             unit: limit.unit(),
-            most,
-            span,
-            each: num::parts(span, most),
-            burst: num::times(most, burst).max(1),
+            sent,
+            later,
+            // The window alone: were it the guard's as well, what is held could change while it is.
+            holds: window >= HELD,
             grain: if exact {
                 0
             } else {
                 (window / ENTRIES).max(1).ilog2()
             },
+            most,
+            span,
+            each,
+            depth: num::of_parts(num::times(most, burst).max(1), each),
         }
     }
 
@@ -56,13 +79,13 @@ impl Bound {
 
     /// How long an empty bucket takes to hold all it can but one.
     pub(crate) fn filling(&self) -> u64 {
-        self.time(self.burst.saturating_sub(1))
+        self.depth.saturating_sub(self.time(1))
     }
 
-    /// How long before the bucket is full `cost` may be taken.
+    /// How long before the bucket is full a cost may be taken that it gains in such a time.
     #[inline]
-    pub(crate) fn tolerance(&self, cost: u64) -> u64 {
-        self.time(self.burst.saturating_sub(cost)).max(SLACK)
+    pub(crate) fn tolerance(&self, time: u64) -> u64 {
+        self.depth.saturating_sub(time).max(SLACK)
     }
 }
 
@@ -75,15 +98,15 @@ mod tests {
 
     fn bound(most: u64, window: Duration) -> Bound {
         let quota = Quota::new().limit(Unit::Requests, most, window);
-        Bound::new(&quota.limits()[0], 0, 1.0, 0.1)
+        Bound::new(&quota.limits()[0], Charging::PostPaid, 0, 1.0, 0.1)
     }
 
     #[test]
     fn a_bucket_fills_at_the_rate_of_its_limit() {
         let bound = bound(600, Duration::from_secs(60));
         assert_eq!(bound.time(1), 100_000_000);
-        assert_eq!(bound.tolerance(1), 59 * 100_000_000);
-        assert_eq!(bound.tolerance(60), SLACK);
+        assert_eq!(bound.tolerance(bound.time(1)), 59 * 100_000_000);
+        assert_eq!(bound.tolerance(bound.time(60)), SLACK);
     }
 
     #[test]

@@ -1,3 +1,4 @@
+mod admission;
 mod costs;
 #[cfg(feature = "redis")]
 mod fleet;
@@ -10,8 +11,6 @@ use self::learned::Learned;
 use crate::bound::Bound;
 use crate::control::Control;
 use crate::plan::Plan;
-#[cfg(feature = "redis")]
-use crate::shared::Member;
 use crate::window::Window;
 use crate::{Charging, Cost};
 
@@ -49,6 +48,9 @@ pub(crate) struct Reservation {
 }
 
 const SECOND: u64 = 1_000_000_000;
+
+/// How long what refusals taught is kept while nothing is sent, in nanoseconds.
+const REMEMBERED: u64 = 3600 * SECOND;
 
 impl Core {
     pub(crate) fn new(now: u64, plan: Arc<Plan>) -> Self {
@@ -99,76 +101,6 @@ impl Core {
     pub(crate) fn meters(&self) -> bool {
         let bounded = |it: &Learned| it.room.is_bounded();
         self.plan.meters() || self.learned.as_deref().is_some_and(bounded)
-    }
-
-    /// The earliest time from `now` at which every window has room, or `None` while that depends
-    /// on answers in flight.
-    #[inline]
-    pub(crate) fn earliest(&mut self, now: u64, cost: &Cost) -> Option<u64> {
-        let now = self.clock(now);
-        let most = self.plan.quota.max_concurrent();
-        if self.plan.settings.is_paused() || most.is_some_and(|most| self.in_flight >= most.get()) {
-            return None;
-        }
-        let mut at = now;
-        if let Some(learned) = &self.learned {
-            at = at.max(learned.earliest(self.in_flight, cost)?);
-            #[cfg(feature = "redis")]
-            if let Some(member) = learned.member.as_deref().filter(|it| it.paces()) {
-                return Some(at.max(member.earliest(now, cost)?));
-            }
-        }
-        let bounds = bounds(&self.plan, self.learned.as_deref());
-        for (window, bound) in self.windows.iter_mut().zip(bounds) {
-            at = at.max(window.earliest(now, cost.of(bound.unit), bound)?);
-        }
-        Some(at)
-    }
-
-    /// Whether every window has room for `cost` now.
-    #[inline]
-    pub(crate) fn has_room(&mut self, now: u64, cost: &Cost) -> bool {
-        self.earliest(now, cost).is_some_and(|at| at <= now)
-    }
-
-    /// Roughly when `cost` has room behind `ahead`, which waits for the same.
-    pub(crate) fn forecast(&mut self, now: u64, ahead: &Cost, cost: &Cost) -> Option<u64> {
-        #[cfg(feature = "redis")]
-        if self.member().is_some_and(Member::paces) {
-            return self.forecast_of_store(now, ahead, cost);
-        }
-        let first = self.earliest(now, cost)?;
-        if ahead.requests == 0 {
-            return Some(first);
-        }
-        let bounds = bounds(&self.plan, self.learned.as_deref());
-        let last = self.windows.iter().zip(bounds).map(|(window, bound)| {
-            window.forecast(first, ahead.of(bound.unit), cost.of(bound.unit), bound)
-        });
-        last.max().max(Some(first))
-    }
-
-    /// Takes `cost` of every window at `now`, whether there is room or not.
-    #[inline]
-    pub(crate) fn reserve(&mut self, now: u64, cost: Cost) -> Reservation {
-        let now = self.clock(now);
-        self.in_flight = self.in_flight.saturating_add(1);
-        let charging = self.plan.quota.charged();
-        let (sent, later) = parts(cost, charging);
-        let learned = self.learned.as_mut();
-        let pace = learned.map_or(1.0, |it| it.ramp.pace(now));
-        let bounds = bounds(&self.plan, self.learned.as_deref());
-        for (window, bound) in self.windows.iter_mut().zip(bounds) {
-            window.take(now, sent.of(bound.unit), later.of(bound.unit), pace, bound);
-        }
-        Reservation {
-            at: now,
-            cost,
-            charging,
-            version: self.version,
-            #[cfg(feature = "redis")]
-            slot: self.take_slot(now, cost),
-        }
     }
 
     /// Gives everything back: the request was not sent.
@@ -241,7 +173,7 @@ impl Core {
             .collect()
     }
 
-    /// Whether forgetting it would change nothing.
+    /// Whether nothing counts any more.
     pub(crate) fn is_idle(&mut self, now: u64) -> bool {
         let now = self.clock(now);
         let bounds = bounds(&self.plan, self.learned.as_deref());
@@ -249,6 +181,19 @@ impl Core {
         windows.all(|(window, bound)| window.is_idle(now, bound))
             && self.in_flight == 0
             && self.frozen_until().max(self.closed_until()) <= now
+    }
+
+    /// Whether refusals have taught what is worth keeping after the last request: for so long an
+    /// upstream is taken to be as it was.
+    pub(crate) fn remembers(&self, now: u64) -> bool {
+        let Some(learned) = &self.learned else {
+            return false;
+        };
+        let last = self.windows.iter().map(Window::full_at).max();
+        let last = last.max(Some(learned.frozen_until()));
+        let is_longer = self.control.guard() > self.plan.settings.guard.start();
+        (is_longer || learned.is_taught())
+            && last.is_some_and(|last| now.saturating_sub(last) < REMEMBERED)
     }
 
     fn end(&mut self, now: u64, reservation: &Reservation, actual: Cost) {

@@ -1,5 +1,11 @@
 use crate::Unit;
 
+/// A cost by the numbers of units. What has no number is 0; there are as many as a few bits can name.
+pub(crate) type Costs = [u64; 8];
+
+/// Not the number of any unit.
+const NOTHING: u8 = 7;
+
 /// What one request takes of a quota.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Cost {
@@ -40,6 +46,29 @@ impl Cost {
             Unit::Tokens => self.input.saturating_add(self.output),
             Unit::InputTokens => self.input,
             Unit::OutputTokens => self.output,
+        }
+    }
+
+    /// How much of each unit it takes.
+    #[inline]
+    pub(crate) const fn by_unit(self) -> Costs {
+        let mut costs = [0; 8];
+        costs[Unit::Requests as usize] = self.requests;
+        costs[Unit::Tokens as usize] = self.input.saturating_add(self.output);
+        costs[Unit::InputTokens as usize] = self.input;
+        costs[Unit::OutputTokens as usize] = self.output;
+        costs
+    }
+
+    /// Which of the costs [by unit](Self::by_unit) a limit of `unit` counts when the request is sent,
+    /// and which when its answer is complete.
+    pub(crate) const fn parts_of(unit: Unit, charging: Charging) -> (u8, u8) {
+        match (charging, unit) {
+            (Charging::PostPaid, Unit::Tokens) => {
+                (Unit::InputTokens as u8, Unit::OutputTokens as u8)
+            }
+            (Charging::PostPaid, Unit::OutputTokens) => (NOTHING, Unit::OutputTokens as u8),
+            (_, unit) => (unit as u8, NOTHING),
         }
     }
 

@@ -16,9 +16,13 @@ pub(crate) enum Log {
 
 #[derive(Debug)]
 pub(crate) struct Ring {
+    /// All but the last.
     entries: VecDeque<Entry<u64>>,
 
-    /// The sum of all entries.
+    /// The last, apart: most of what is sent in a busy window only adds to it.
+    last: Entry<u64>,
+
+    /// The sum of all of them.
     used: u64,
 }
 
@@ -67,7 +71,7 @@ impl Log {
     pub(crate) fn all(&self) -> Vec<(u64, u64)> {
         match self {
             Self::One(one) => vec![(one.at, one.cost.get())],
-            Self::Ring(Some(ring)) => ring.entries.iter().map(|it| (it.at, it.cost)).collect(),
+            Self::Ring(Some(ring)) => ring.all().map(|it| (it.at, it.cost)).collect(),
             Self::Ring(None) => Vec::new(),
         }
     }
@@ -77,52 +81,50 @@ impl Log {
     pub(crate) fn last(&self) -> Option<u64> {
         match self {
             Self::One(one) => Some(one.at),
-            Self::Ring(ring) => Some(ring.as_ref()?.entries.back()?.at),
+            Self::Ring(ring) => Some(ring.as_ref()?.all().last()?.at),
         }
     }
 
     /// Adds what is sent at `now`. Entries that share their time but for the lowest bits, as many as
-    /// `grain` says, become one.
+    /// `grain` says, become one. Whoever needs an entry of its own takes the place of what was sent a
+    /// `span` before.
     #[inline]
-    pub(crate) fn push(&mut self, now: u64, cost: u64, grain: u32) {
+    pub(crate) fn push(&mut self, now: u64, cost: u64, grain: u32, span: u64) {
         let Some(more) = NonZeroU64::new(cost) else {
             return;
         };
+        if let Self::Ring(Some(ring)) = self {
+            return ring.push(now, cost, grain, span);
+        }
+        self.expire(now, span);
         match self {
-            Self::Ring(Some(ring)) => ring.push(now, cost, grain),
-            Self::Ring(None) => {
-                *self = Self::One(Entry {
-                    at: now,
-                    cost: more,
-                });
-            }
             Self::One(one) if one.takes(now, grain) => {
                 one.at = one.at.max(now);
                 one.cost = one.cost.saturating_add(cost);
             }
             Self::One(one) => *self = Ring::of(one.plain(), Entry { at: now, cost }),
-        }
-    }
-
-    /// Puts `cost`, which is more than 0, among what was sent at `at`.
-    pub(crate) fn insert(&mut self, at: u64, cost: u64) {
-        match self {
-            Self::Ring(Some(ring)) => ring.insert(at, cost),
-            Self::Ring(None) => self.push(at, cost, 0),
-            Self::One(one) => {
-                let (one, other) = (one.plain(), Entry { at, cost });
-                *self = if one.at <= at {
-                    Ring::of(one, other)
-                } else {
-                    Ring::of(other, one)
-                };
+            Self::Ring(_) => {
+                *self = Self::One(Entry {
+                    at: now,
+                    cost: more,
+                });
             }
         }
     }
 
-    /// Corrects what was added at `at`: it was `cost` and is `actual`. What is not there any more is
-    /// not called back.
-    pub(crate) fn correct(&mut self, at: u64, cost: u64, actual: u64, grain: u32) {
+    /// Puts `cost`, which is more than 0, among what was sent at `at`.
+    pub(crate) fn insert(&mut self, at: u64, cost: u64, grain: u32) {
+        match self {
+            Self::Ring(Some(ring)) => ring.insert(at, cost, grain),
+            Self::One(one) if at < one.at && !one.holds(at, grain) => {
+                *self = Ring::of(Entry { at, cost }, one.plain());
+            }
+            Self::One(_) | Self::Ring(None) => self.push(at, cost, grain, u64::MAX),
+        }
+    }
+
+    /// Corrects what was added at `at`: it was `cost` and is `actual`. Returns whether it was there.
+    pub(crate) fn correct(&mut self, at: u64, cost: u64, actual: u64, grain: u32) -> bool {
         let corrected = |was: u64| was.saturating_sub(cost).saturating_add(actual);
         match self {
             Self::One(one) if one.at >= at && one.holds(at, grain) => {
@@ -130,35 +132,53 @@ impl Log {
                     Some(corrected) => one.cost = corrected,
                     None => *self = Self::new(),
                 }
+                true
             }
             Self::Ring(Some(ring)) => ring.correct(at, grain, corrected),
-            Self::One(_) | Self::Ring(None) => {}
+            Self::One(_) | Self::Ring(None) => false,
         }
     }
 }
 
 impl Ring {
-    fn of(first: Entry<u64>, second: Entry<u64>) -> Log {
-        let mut entries = VecDeque::with_capacity(2);
-        entries.extend([first, second]);
-        let used = first.cost.saturating_add(second.cost);
-        Log::Ring(Some(Box::new(Self { entries, used })))
+    fn of(first: Entry<u64>, last: Entry<u64>) -> Log {
+        let mut entries = VecDeque::with_capacity(1);
+        entries.push_back(first);
+        let used = first.cost.saturating_add(last.cost);
+        Log::Ring(Some(Box::new(Self {
+            entries,
+            last,
+            used,
+        })))
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.last.cost == 0
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Entry<u64>> {
+        let last = (!self.is_empty()).then_some(&self.last);
+        self.entries.iter().chain(last)
     }
 
     #[inline]
     fn expire(&mut self, now: u64, span: u64) {
         while let Some(entry) = self.entries.front() {
             if entry.at.saturating_add(span) > now {
-                break;
+                return;
             }
             self.used = self.used.saturating_sub(entry.cost);
             self.entries.pop_front();
+        }
+        if self.last.at.saturating_add(span) <= now {
+            self.last.cost = 0;
+            self.used = 0;
         }
     }
 
     #[inline]
     fn nth(&self, mut excess: u64) -> Option<u64> {
-        for entry in &self.entries {
+        for entry in self.all() {
             excess = excess.saturating_sub(entry.cost);
             if excess == 0 {
                 return Some(entry.at);
@@ -168,35 +188,71 @@ impl Ring {
     }
 
     #[inline]
-    fn push(&mut self, now: u64, cost: u64, grain: u32) {
-        match self.entries.back_mut() {
-            Some(last) if last.takes(now, grain) => {
-                last.at = last.at.max(now);
-                last.cost = last.cost.saturating_add(cost);
-            }
-            _ => self.entries.push_back(Entry { at: now, cost }),
+    fn push(&mut self, now: u64, cost: u64, grain: u32, span: u64) {
+        if self.last.takes(now, grain) {
+            // What is added to the last is added to the sum: if the one takes it, so does the other.
+            let used = self.used.saturating_add(cost);
+            self.last.at = self.last.at.max(now);
+            self.last.cost = self.last.cost.wrapping_add(used - self.used);
+            self.used = used;
+        } else {
+            self.expire(now, span);
+            self.append(Entry { at: now, cost });
         }
-        self.used = self.used.saturating_add(cost);
     }
 
-    fn insert(&mut self, at: u64, cost: u64) {
-        let place = self.entries.partition_point(|entry| entry.at <= at);
-        self.entries.insert(place, Entry { at, cost });
-        self.used = self.used.saturating_add(cost);
+    /// Adds the last.
+    fn append(&mut self, entry: Entry<u64>) {
+        if !self.is_empty() {
+            self.entries.push_back(self.last);
+        }
+        self.last = entry;
+        self.used = self.used.saturating_add(entry.cost);
     }
 
-    fn correct(&mut self, at: u64, grain: u32, corrected: impl FnOnce(u64) -> u64) {
-        let found = self.entries.partition_point(|entry| entry.at < at);
-        let entry = self.entries.get_mut(found);
-        let Some(entry) = entry.filter(|entry| entry.holds(at, grain)) else {
+    fn insert(&mut self, at: u64, cost: u64, grain: u32) {
+        if self.is_empty() || at > self.last.at && !self.last.holds(at, grain) {
+            return self.append(Entry { at, cost });
+        }
+        let place = self.entries.partition_point(|entry| entry.at < at);
+        let before = place.checked_sub(1);
+        let before =
+            before.filter(|it| self.entries.get(*it).is_some_and(|it| it.holds(at, grain)));
+        let after = self.entries.get(place).unwrap_or(&self.last);
+        let found = if after.holds(at, grain) {
+            Some(place)
+        } else {
+            before
+        };
+        let Some(found) = found else {
+            self.entries.insert(place, Entry { at, cost });
+            self.used = self.used.saturating_add(cost);
             return;
         };
+        let entry = self.entries.get_mut(found).unwrap_or(&mut self.last);
+        entry.at = entry.at.max(at);
+        entry.cost = entry.cost.saturating_add(cost);
+        self.used = self.used.saturating_add(cost);
+    }
+
+    fn correct(&mut self, at: u64, grain: u32, corrected: impl FnOnce(u64) -> u64) -> bool {
+        let found = self.entries.partition_point(|entry| entry.at < at);
+        let entry = self.entries.get_mut(found).unwrap_or(&mut self.last);
+        if entry.at < at || entry.cost == 0 || !entry.holds(at, grain) {
+            return false;
+        }
         let was = entry.cost;
         entry.cost = corrected(was);
         self.used = self.used.saturating_sub(was).saturating_add(entry.cost);
-        if entry.cost == 0 && found + 1 == self.entries.len() {
-            self.entries.pop_back();
+        if entry.cost == 0 {
+            // Were they left, requests that come and are cancelled would pile up.
+            if found < self.entries.len() {
+                self.entries.remove(found);
+            } else if let Some(before) = self.entries.pop_back() {
+                self.last = before;
+            }
         }
+        true
     }
 }
 
@@ -204,13 +260,13 @@ impl<C> Entry<C> {
     /// Whether what is sent at `now`, after this, becomes a part of it.
     #[inline]
     const fn takes(&self, now: u64, grain: u32) -> bool {
-        self.at >= now || self.holds(now, grain)
+        self.holds(now, grain) || self.at >= now
     }
 
     /// Whether what was sent at `at` is a part of it.
     #[inline]
     const fn holds(&self, at: u64, grain: u32) -> bool {
-        self.at >> grain == at >> grain
+        (self.at ^ at) >> grain == 0
     }
 }
 
@@ -227,6 +283,8 @@ impl Entry<NonZeroU64> {
 mod tests {
     use super::*;
 
+    const SPAN: u64 = 10_000;
+
     #[test]
     fn a_log_without_a_ring_is_as_small_as_an_entry() {
         assert_eq!(size_of::<Log>(), size_of::<Entry<u64>>());
@@ -237,15 +295,17 @@ mod tests {
         for grain in [0, 4] {
             let mut log = Log::new();
             for (at, used) in [(160, 3), (165, 6), (400, 9)] {
-                log.push(at, 3, grain);
+                log.push(at, 3, grain, SPAN);
                 assert_eq!(log.used(), used);
             }
-            log.correct(160, 3, 1, grain);
+            assert!(log.correct(160, 3, 1, grain));
             assert_eq!(log.used(), 7);
             log.expire(365, 200);
             assert_eq!((log.used(), log.nth(3)), (3, Some(400)));
             log.expire(600, 200);
             assert_eq!((log.used(), log.nth(1)), (0, None));
+            log.push(700, 3, grain, SPAN);
+            assert_eq!((log.used(), log.nth(3)), (3, Some(700)));
         }
     }
 
@@ -253,18 +313,59 @@ mod tests {
     fn what_is_put_in_between_is_found_in_its_place() {
         for first in [100, 300] {
             let mut log = Log::new();
-            log.push(first, 1, 0);
-            log.insert(200, 5);
+            log.push(first, 1, 0, SPAN);
+            log.insert(200, 5, 0);
             assert_eq!(log.nth(1), Some(first.min(200)));
             assert_eq!((log.nth(6), log.used()), (Some(first.max(200)), 6));
+            log.insert(250, 1, 0);
+            log.insert(50, 1, 0);
+            let at: Vec<_> = (1..=8).map(|n| log.nth(n).unwrap()).collect();
+            assert!(at.is_sorted() && at.contains(&250) && at[0] == 50, "{at:?}");
         }
+    }
+
+    #[test]
+    fn what_is_put_into_the_slot_of_another_is_a_part_of_it() {
+        let mut log = Log::new();
+        for at in [160, 400, 800] {
+            log.push(at, 1, 4, SPAN);
+        }
+        for at in [165, 401, 799, 805] {
+            log.insert(at, 1, 4);
+        }
+        let Log::Ring(Some(ring)) = &log else {
+            panic!("{log:?}");
+        };
+        assert_eq!(ring.entries.len() + 1, 4, "{ring:?}"); // 799 is before the slot of 800
+        assert_eq!(
+            (log.used(), log.nth(2), log.nth(7)),
+            (7, Some(165), Some(805))
+        );
     }
 
     #[test]
     fn what_becomes_nothing_is_gone() {
         let mut log = Log::new();
-        log.push(100, 2, 0);
-        log.correct(100, 2, 0, 0);
+        log.push(100, 2, 0, SPAN);
+        assert!(log.correct(100, 2, 0, 0));
         assert!(matches!(log, Log::Ring(None)));
+        assert!(!log.correct(100, 0, 2, 0));
+    }
+
+    #[test]
+    fn those_who_come_and_go_leave_no_room_taken() {
+        let mut log = Log::new();
+        for at in 1..1000 {
+            log.push(at, 1, 0, SPAN);
+            // The one before goes, and never the last.
+            assert!(at == 1 || log.correct(at - 1, 1, 0, 0));
+        }
+        let Log::Ring(Some(ring)) = &mut log else {
+            panic!("{log:?}");
+        };
+        assert_eq!((ring.entries.len(), ring.used), (0, 1));
+        assert!(ring.correct(999, 0, |_| 0) && ring.is_empty());
+        log.push(2000, 4, 0, SPAN);
+        assert_eq!((log.used(), log.nth(1), log.nth(5)), (4, Some(2000), None));
     }
 }

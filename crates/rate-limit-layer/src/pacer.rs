@@ -72,10 +72,12 @@ impl Pacer {
     pub fn reserve(&self, now: Duration, cost: Cost) -> Result<Reserved, Option<Duration>> {
         let mut core = self.lock();
         let now = core.clock(num::nanos(now));
+        if let Some(reservation) = core.admit(now, &cost) {
+            return Ok(Reserved(reservation));
+        }
         match core.earliest(now, &cost) {
-            Some(at) if at <= now => Ok(Reserved(core.reserve(now, cost))),
             Some(at) if core.never_fits(&cost).is_none() => {
-                Err(Some(Duration::from_nanos(at - now)))
+                Err(Some(Duration::from_nanos(at.saturating_sub(now))))
             }
             _ => Err(None),
         }

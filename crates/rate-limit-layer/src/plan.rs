@@ -7,9 +7,10 @@ use throttle_signal::Tenant;
 
 use crate::bound::Bound;
 use crate::control::Guard;
+use crate::cost::Costs;
 use crate::estimate::Calibration;
 use crate::headers::Left;
-use crate::{Limit, Quota};
+use crate::{Cost, Limit, Quota, Unit};
 
 /// A quota with everything the limiter adds to it. Shared by all its partitions.
 #[derive(Debug)]
@@ -22,6 +23,9 @@ pub(crate) struct Plan {
 
     /// The limits as they stand before anything is learned.
     pub(crate) bounds: Box<[Bound]>,
+
+    /// The most that any window of a unit takes, by the unit's number.
+    largest: Costs,
 
     shortest: u64,
     longest: u64,
@@ -61,10 +65,16 @@ impl Plan {
             settings,
             calibration: Arc::new(Calibration::new()),
             bounds: Box::default(),
+            largest: [u64::MAX; 8],
             shortest: shortest.unwrap_or(60_000_000_000),
             longest: quota.limits().iter().map(Limit::nanos).max().unwrap_or(0),
         };
         plan.bounds = plan.bounds(guard, 1.0);
+        for limit in quota.limits() {
+            let unit = limit.unit();
+            let of_unit = quota.limits().iter().filter(|it| it.unit() == unit);
+            plan.largest[unit as usize] = of_unit.map(Limit::most).max().unwrap_or(u64::MAX);
+        }
         plan
     }
 
@@ -111,10 +121,10 @@ impl Plan {
 
     /// The limits as they stand with a guard, in nanoseconds, and a scale.
     pub(crate) fn bounds(&self, guard: u64, scale: f32) -> Box<[Bound]> {
-        let burst = f64::from(self.quota.burst());
+        let (charging, burst) = (self.quota.charged(), f64::from(self.quota.burst()));
         let limits = self.limits().iter();
         limits
-            .map(|limit| Bound::new(limit, guard, f64::from(scale), burst))
+            .map(|limit| Bound::new(limit, charging, guard, f64::from(scale), burst))
             .collect()
     }
 
@@ -126,6 +136,18 @@ impl Plan {
     pub(crate) fn meters(&self) -> bool {
         self.quota.max_concurrent().is_some()
             || self.limits().iter().any(|limit| limit.unit().is_tokens())
+    }
+
+    /// Whether `cost` is larger than every window of a unit, so that no wait makes it fit.
+    #[inline]
+    pub(crate) fn never_fits(&self, cost: &Cost) -> Option<Unit> {
+        let cost = cost.by_unit();
+        let is_over = |(cost, largest): (&u64, &u64)| cost > largest;
+        if !cost.iter().zip(&self.largest).any(is_over) {
+            return None;
+        }
+        let mut units = self.limits().iter().map(Limit::unit);
+        units.find(|unit| cost[*unit as usize] > self.largest[*unit as usize])
     }
 
     /// The shortest window in nanoseconds; a minute without any.

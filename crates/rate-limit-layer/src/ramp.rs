@@ -29,6 +29,11 @@ impl Ramp {
         self.last = at;
     }
 
+    /// Whether the upstream is known to watch growth.
+    pub(crate) const fn is_known(&self) -> bool {
+        self.takes > 0
+    }
+
     /// By how much a bucket is slowed down for a request sent at `now`; 1 for not at all.
     #[inline]
     pub(crate) fn pace(&mut self, now: u64) -> f64 {

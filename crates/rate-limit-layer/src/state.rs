@@ -79,7 +79,7 @@ impl State {
         if self.core.member().is_some_and(|member| !member.is_idle()) {
             return false;
         }
-        self.waiting() == 0 && self.core.is_idle(now)
+        self.waiting() == 0 && self.core.is_idle(now) && !self.core.remembers(now)
     }
 
     /// When `cost` could be sent behind all who wait, as far as is known.
@@ -108,7 +108,7 @@ impl State {
         if self.core.closed_until() > now {
             return Admission::Closed(self.core.closed_until() - now);
         }
-        let asking = &self.bounded(asking);
+        let asking = &self.bounded(now, asking);
         if asking.start_by.is_some_and(|start_by| start_by < now) {
             return self.too_late(now, &cost);
         }
@@ -116,16 +116,17 @@ impl State {
             let order = turns.order(asking);
             turns.queue().is_first(order)
         });
-        let at = if first {
-            self.core.earliest(now, &cost)
-        } else {
-            None
-        };
-        if at.is_some_and(|at| at <= now) {
-            return Admission::Now(self.core.reserve(now, cost));
+        if first {
+            if let Some(reservation) = self.core.admit(now, &cost) {
+                return Admission::Now(reservation);
+            }
         }
         if let Some(start_by) = asking.start_by {
-            let at = if first { at } else { self.forecast(now, &cost) };
+            let at = if first {
+                self.core.earliest(now, &cost)
+            } else {
+                self.forecast(now, &cost)
+            };
             // Waiting for an answer in flight takes no known time; it may still be in time.
             if let Some(at) = at.filter(|at| *at > start_by) {
                 return Admission::TooLate(Some(at.saturating_sub(now)));
@@ -184,11 +185,16 @@ impl State {
         }
         self.core.refund(now, reservation);
         let cost = reservation.cost;
-        if self.core.plan().settings.observe_only || self.core.has_room(now, &cost) {
-            *reservation = self.core.reserve(now, cost);
+        let again = if self.core.plan().settings.observe_only {
+            Some(self.core.reserve(now, cost))
+        } else {
+            self.core.admit(now, &cost)
+        };
+        if let Some(again) = again {
+            *reservation = again;
             return Going::Sent;
         }
-        let asking = &self.bounded(asking);
+        let asking = &self.bounded(now, asking);
         let id = self.enqueue(asking);
         self.changed(now, wakes);
         Going::Waits(id)
@@ -341,10 +347,11 @@ impl State {
         Admission::TooLate(at.map(|at| at.saturating_sub(now)))
     }
 
-    /// What is asked for, with the longest wait there is.
-    fn bounded<'a>(&self, asking: &Asking<'a>) -> Asking<'a> {
+    /// What is asked for, with the longest wait there is. It begins now: what arrived long ago may
+    /// have been sent since, and be back.
+    fn bounded<'a>(&self, now: u64, asking: &Asking<'a>) -> Asking<'a> {
         let longest = self.core.plan().settings.max_wait;
-        let most = longest.map(|wait| asking.arrived.saturating_add(wait));
+        let most = longest.map(|wait| now.saturating_add(wait));
         Asking {
             start_by: match (asking.start_by, most) {
                 (Some(at), Some(most)) => Some(at.min(most)),

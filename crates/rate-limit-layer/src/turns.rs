@@ -115,9 +115,9 @@ impl Turns {
                 closed: core.closed_until() > now,
             });
         }
-        if (offered || self.queue.head() == Some(id)) && core.has_room(now, &cost) {
+        let is_next = offered || self.queue.head() == Some(id);
+        if let Some(reservation) = is_next.then(|| core.admit(now, &cost)).flatten() {
             let key = self.queue.get_mut(id).and_then(|it| it.key.take());
-            let reservation = core.reserve(now, cost);
             let weight = core.plan().settings.weight(self.queue.tenant(id));
             self.queue.charge(id, core.share(&cost) / weight);
             self.queue.remove(id);

@@ -23,9 +23,6 @@ pub(crate) struct Window {
     since: u32,
 }
 
-/// The shortest window, in nanoseconds, that answers still being written count against.
-const HELD: u64 = 30_000_000_000;
-
 impl Window {
     /// A window that begins to count at `now`, with a full bucket or, at a `cautious` start, an empty
     /// one.
@@ -44,6 +41,27 @@ impl Window {
         version >= self.since
     }
 
+    /// Whether `cost`, which the bucket gains in `time`, fits now: whether [`earliest`](Self::earliest)
+    /// would say so. Nearly always two comparisons tell; what has left the window is only looked for
+    /// when it would make room.
+    #[inline]
+    pub(crate) fn has_room(&mut self, now: u64, cost: u64, time: u64, bound: &Bound) -> bool {
+        let need = cost.min(bound.most);
+        let fits = |used: u64| used.saturating_add(need) <= bound.most;
+        if !fits(self.counted()) {
+            self.log.expire(now, bound.span);
+            if !fits(self.counted()) {
+                return false;
+            }
+        }
+        self.full_at <= now.saturating_add(bound.tolerance(time))
+    }
+
+    /// When the bucket is full again.
+    pub(crate) const fn full_at(&self) -> u64 {
+        self.full_at
+    }
+
     /// The earliest time from `now` at which `cost` fits; `None` while it depends on answers that
     /// are still being written.
     ///
@@ -52,13 +70,10 @@ impl Window {
     #[inline]
     pub(crate) fn earliest(&mut self, now: u64, cost: u64, bound: &Bound) -> Option<u64> {
         self.log.expire(now, bound.span);
-        let at = now.max(self.full_at.saturating_sub(bound.tolerance(cost)));
+        let tolerance = bound.tolerance(bound.time(cost));
+        let at = now.max(self.full_at.saturating_sub(tolerance));
         let need = cost.min(bound.most);
-        let total = self
-            .log
-            .used()
-            .saturating_add(self.held.into())
-            .saturating_add(need);
+        let total = self.counted().saturating_add(need);
         if total <= bound.most {
             return Some(at);
         }
@@ -69,35 +84,36 @@ impl Window {
     /// Roughly when `cost` fits behind `ahead`, which waits for the same limit.
     pub(crate) fn forecast(&self, from: u64, ahead: u64, cost: u64, bound: &Bound) -> u64 {
         let full_at = self.full_at.max(from).saturating_add(bound.time(ahead));
-        full_at.saturating_sub(bound.tolerance(cost))
+        full_at.saturating_sub(bound.tolerance(bound.time(cost)))
     }
 
     /// Takes `cost`, sent at `now`, and `later`, which counts from when it is
-    /// [settled](Self::release). The bucket is slowed down by `pace` from 1.
+    /// [settled](Self::release). The bucket gains both together in `time`.
     ///
     /// Until it is settled, `later` counts as well, but not in a short window: the answers of many
     /// seconds would have to fit it at once. There the bucket alone paces them.
     #[inline]
-    pub(crate) fn take(&mut self, now: u64, cost: u64, later: u64, pace: f64, bound: &Bound) {
-        let mut time = bound.time(cost.saturating_add(later));
-        if pace > 1.0 {
-            time = slowed(time, pace);
-        }
+    pub(crate) fn take(&mut self, now: u64, cost: u64, later: u64, time: u64, bound: &Bound) {
         self.full_at = self.full_at.max(now).saturating_add(time);
-        if bound.span >= HELD {
+        if bound.holds && later > 0 {
             self.held = self.held.saturating_add(held(later));
         }
-        self.log.push(now, cost, bound.grain);
+        self.log.push(now, cost, bound.grain, bound.span);
+    }
+
+    /// Slows the bucket down by `pace`, from 1, for what was [taken](Self::take) last.
+    pub(crate) fn slow(&mut self, cost: u64, pace: f64, bound: &Bound) {
+        let more = num::times(bound.time(cost), pace - 1.0);
+        self.full_at = self.full_at.saturating_add(more);
     }
 
     /// Ends a hold: `cost` was held, `actual` was used, by `now`.
     pub(crate) fn release(&mut self, now: u64, cost: u64, actual: u64, bound: &Bound) {
-        if bound.span >= HELD {
+        if bound.holds {
             self.held = self.held.saturating_sub(held(cost));
         }
         self.owe(now, cost, actual, bound);
-        self.log.expire(now, bound.span);
-        self.log.push(now, actual, bound.grain);
+        self.log.push(now, actual, bound.grain, bound.span);
     }
 
     /// Corrects what was added at `at`: it was `cost` and is `actual`. What has left the window
@@ -105,22 +121,26 @@ impl Window {
     pub(crate) fn correct(&mut self, now: u64, at: u64, cost: u64, actual: u64, bound: &Bound) {
         self.log.expire(now, bound.span);
         self.owe(now, cost, actual, bound);
-        self.log.correct(at, cost, actual, bound.grain);
+        let was_there = self.log.correct(at, cost, actual, bound.grain);
+        // It was thought to cost nothing.
+        if !was_there && actual > cost && at.saturating_add(bound.span) > now {
+            self.log.insert(at, actual - cost, bound.grain);
+        }
     }
 
     /// Has at least so much count against the limit until `until`, because the upstream says so.
     pub(crate) fn raise(&mut self, now: u64, used: u64, until: u64, bound: &Bound) {
         let more = used.saturating_sub(self.used(now, bound));
         if more > 0 {
-            self.log
-                .insert(until.saturating_sub(bound.span).min(now), more);
+            let at = until.saturating_sub(bound.span).min(now);
+            self.log.insert(at, more, bound.grain);
         }
     }
 
     /// How much counts against the limit at `now`.
     pub(crate) fn used(&mut self, now: u64, bound: &Bound) -> u64 {
         self.log.expire(now, bound.span);
-        self.log.used().saturating_add(self.held.into())
+        self.counted()
     }
 
     /// Takes what the bucket holds, so that what follows is spaced from the first on.
@@ -147,6 +167,12 @@ impl Window {
         self.used(now, bound) == 0 && self.full_at <= now
     }
 
+    /// What counts, and what has left the window since it was last looked through.
+    #[inline]
+    fn counted(&self) -> u64 {
+        self.log.used().saturating_add(self.held.into())
+    }
+
     /// Moves the bucket by the difference between what was taken and what was used.
     fn owe(&mut self, now: u64, cost: u64, actual: u64, bound: &Bound) {
         self.full_at = match actual.checked_sub(cost) {
@@ -156,15 +182,51 @@ impl Window {
     }
 }
 
-/// Apart and cold: were it inlined, the conversions to floats and back would be made for every
-/// request, and thrown away.
-#[cold]
-#[inline(never)]
-fn slowed(time: u64, pace: f64) -> u64 {
-    num::times(time, pace)
-}
-
 /// Tokens held; more than four thousand million are as many.
 fn held(tokens: u64) -> u32 {
     u32::try_from(tokens).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Charging, Quota, Unit};
+
+    proptest! {
+        /// The quick answer and the thorough one.
+        #[test]
+        fn there_is_room_just_when_the_earliest_time_is_now(
+            most in 1..2000_u64,
+            seconds in 1..60_u64,
+            burst in prop_oneof![Just(0.1), Just(1.0)],
+            steps in prop::collection::vec((0..400_u64, 0..900_u64, 0..3_u8), 1..200),
+        ) {
+            let quota = Quota::new().limit(Unit::Tokens, most, Duration::from_secs(seconds));
+            let bound = Bound::new(&quota.limits()[0], Charging::PostPaid, 20_000_000, 1.0, burst);
+            let mut now = 1_000_000_000;
+            let mut window = Window::new(now, 0, &bound, false);
+            let mut sent = Vec::new();
+            for (ms, cost, what) in steps {
+                now += ms * 1_000_000;
+                let time = bound.time(cost);
+                let quick = window.has_room(now, cost, time, &bound);
+                let earliest = window.earliest(now, cost, &bound);
+                prop_assert_eq!(quick, earliest.is_some_and(|at| at <= now), "{:?} at {}", earliest, now);
+                match (what, sent.pop()) {
+                    (0, Some((at, was))) => window.correct(now, at, was, cost, &bound),
+                    (_, last) => {
+                        sent.extend(last);
+                        if quick {
+                            window.take(now, cost, 0, time, &bound);
+                            sent.push((now, cost));
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use super::{Core, Reservation, SECOND, bounds};
 use crate::estimate::Measure;
 use crate::usage::Usage;
-use crate::{Cost, Limit, Unit, num};
+use crate::{Cost, Unit, num};
 
 impl Core {
     /// What a request is taken to cost.
@@ -43,16 +43,9 @@ impl Core {
     }
 
     /// Whether `cost` is larger than every window of a unit, so that no wait makes it fit.
+    #[inline]
     pub(crate) fn never_fits(&self, cost: &Cost) -> Option<Unit> {
-        let limits = self.plan.limits();
-        let over = |unit: Unit| {
-            let mut of_unit = limits
-                .iter()
-                .filter(|limit| limit.unit() == unit)
-                .peekable();
-            of_unit.peek().is_some() && of_unit.all(|limit| limit.most() < cost.of(unit))
-        };
-        limits.iter().map(Limit::unit).find(|unit| over(*unit))
+        self.plan.never_fits(cost)
     }
 
     /// The largest part that `cost` is of any limit's rate: what it uses up of the quota.

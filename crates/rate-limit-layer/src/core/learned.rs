@@ -38,6 +38,23 @@ impl Learned {
         self.frozen[0].max(self.frozen[1])
     }
 
+    /// Whether refusals are the reason for how it stands.
+    pub(super) fn is_taught(&self) -> bool {
+        self.ramp.is_known() || self.room.is_bounded() || self.scale.is_down()
+    }
+
+    /// Whether the store grants `cost` now, so that no window is to be asked; `None` if it is held back.
+    #[inline]
+    pub(super) fn grants(&self, now: u64, in_flight: u32, cost: &Cost) -> Option<bool> {
+        let is_over = |at: &u64| *at <= now;
+        self.earliest(in_flight, cost).filter(is_over)?;
+        #[cfg(feature = "redis")]
+        if let Some(member) = self.member.as_deref().filter(|it| it.paces()) {
+            return member.earliest(now, cost).filter(is_over).map(|_| true);
+        }
+        Some(false)
+    }
+
     /// The earliest time for `cost` as far as refusals tell; `None` while that depends on answers
     /// in flight.
     #[inline]

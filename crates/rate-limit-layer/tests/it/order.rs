@@ -185,3 +185,26 @@ async fn a_bounded_wait_refuses_at_once() {
     assert_eq!((refused, upstream.arrivals().len()), (2, 3));
     assert!(began.elapsed() < ms(2500), "{:?}", began.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_time_an_answer_took_is_no_wait() {
+    let upstream = Upstream::answering(|_| ok());
+    let limiter = Limiter::builder()
+        .default_quota(Quota::new().requests_per_second(1))
+        .max_wait(ms(2500))
+        .build();
+    let service = service(&limiter, &upstream);
+    let facts = RequestFacts::new(Instant::now());
+    let again = || {
+        let mut again = request();
+        again.extensions_mut().insert(facts.clone());
+        again
+    };
+    send(&service, again()).await.unwrap().unwrap();
+    // It is sent again after an answer that took longer than any request may wait.
+    for _ in 0..2 {
+        pass(5000).await;
+        let answered = send(&service, again()).await.unwrap().unwrap();
+        assert_eq!(answered.status(), http::StatusCode::OK);
+    }
+}

@@ -112,6 +112,33 @@ async fn growth_refused_holds_back_for_the_typical_wait_and_slows_down() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_refusal_of_growth_taught_outlives_a_pause() {
+    let burst = || refused_with(Throttle::new(Kind::Burst).with_wait(Wait::Typical(ms(5000))));
+    let upstream = first(burst);
+    let limiter = Limiter::builder()
+        .default_quota(Quota::new().requests_per_second(10))
+        .guard(ms(0))
+        .build();
+    let service = service(&limiter, &upstream);
+    send(&service, request()).await.unwrap().unwrap();
+    for pause in [180_000, 1_800_000] {
+        // Others come meanwhile, and what is idle is forgotten.
+        pass(pause).await;
+        limiter.sweep();
+        let tasks: Vec<_> = (0..3).map(|_| send(&service, request())).collect();
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+        let arrivals = upstream.arrivals();
+        let last = arrivals.len() - 1;
+        assert!(arrivals[last] - arrivals[last - 1] >= 300, "{arrivals:?}");
+    }
+    pass(4_000_000).await;
+    limiter.sweep();
+    assert_eq!(limiter.snapshot().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn too_many_tokens_hold_back_only_what_has_tokens() {
     let limiter = Limiter::builder()
         .default_quota(

@@ -9,7 +9,7 @@ use throttle_signal::{Classified, RequestFacts};
 use tokio::time::Instant;
 use tower::ServiceExt;
 
-use crate::support::{Body, chat, ms, pass, send, service};
+use crate::support::{Body, chat, ms, pass, request, send, service};
 
 const TOKENS: Quota = Quota::new().tokens_per_minute(10_000);
 
@@ -72,6 +72,30 @@ async fn without_usage_the_estimate_stands() {
         .await,
         700
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_were_not_known_before_count_once_they_are_told() {
+    for charging in [
+        Charging::PostPaid,
+        Charging::MaxThenRefund,
+        Charging::MaxUpFront,
+    ] {
+        let limiter = limiter(TOKENS.charging(charging));
+        let usage = json!({"usage": {"prompt_tokens": 500, "completion_tokens": 100}});
+        let upstream = Upstream::answering(move |_| json(200, &usage));
+        let service = service(&limiter, &upstream);
+        for told in [500, 1000] {
+            // Without a body that is at hand nothing can be estimated.
+            let response = send(&service, request()).await.unwrap().unwrap();
+            response.into_body().collect().await.unwrap();
+            let answers = match charging {
+                Charging::MaxUpFront => 0, // as much as was charged, which was not known
+                _ => told / 5,
+            };
+            assert_eq!(used(&limiter), told + answers, "{charging:?}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
