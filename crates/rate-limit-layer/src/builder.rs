@@ -77,6 +77,9 @@ impl LimiterBuilder {
     /// Requests leave in order but arrive with jitter; without a guard an exact log earns refusals.
     /// Unless fixed, it begins at 50 ms and follows the refusals the log does not explain, up to a
     /// quarter of the shortest window. It costs the share `guard / window` of the quota.
+    ///
+    /// It is that of windows up to a second. A longer window can afford to be safe against rarer delays
+    /// and keeps a twelfth more with each doubling: half as much again at a minute.
     pub fn guard(mut self, guard: Duration) -> Self {
         self.settings.guard = Guard::Fixed(guard);
         self

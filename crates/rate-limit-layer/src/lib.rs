@@ -170,6 +170,7 @@ mod service;
 pub mod shared;
 mod snapshot;
 mod state;
+mod sweeper;
 mod sync;
 mod turns;
 mod usage;

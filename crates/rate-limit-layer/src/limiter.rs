@@ -14,6 +14,7 @@ use crate::plans::Plans;
 use crate::registry::Registry;
 use crate::snapshot::PartitionSnapshot;
 use crate::state::State;
+use crate::sweeper::Sweeper;
 use crate::wakes::Wakes;
 use crate::{Estimate, Quota};
 
@@ -44,7 +45,7 @@ pub struct Limiter {
 
 struct Shared {
     plans: RwLock<Plans>,
-    partitions: Registry,
+    partitions: Arc<Registry>,
     settings: Arc<Settings>,
     estimate: Arc<dyn Estimate>,
 
@@ -76,7 +77,7 @@ impl Limiter {
         }
         let shared = Shared {
             plans: RwLock::new(plans),
-            partitions: Registry::new(),
+            partitions: Arc::new(Registry::new()),
             settings,
             estimate: builder.estimate,
             clock: OnceLock::new(),
@@ -121,7 +122,8 @@ impl Limiter {
     }
 
     /// Forgets partitions of which nothing is in use any more. It also happens by itself, a part at
-    /// a time, as requests come.
+    /// a time: as requests come, and where there are thousands, in a task of its own. Those that
+    /// refusals have taught something are kept for an hour.
     pub fn sweep(&self) {
         if let Some(clock) = self.shared.clock.get() {
             self.shared.partitions.sweep(clock.now());
@@ -144,6 +146,9 @@ impl Limiter {
         let measure = Measure::new(facts, &*self.shared.estimate, body);
         let partition = self.shared.partition(facts.account(), facts.model(), now);
         self.shared.partitions.sweep_due(partition.clock.nanos(now));
+        if self.shared.partitions.engage_sweeper() {
+            Sweeper::spawn(&self.shared.partitions, &partition.clock);
+        }
         partition.ask(now, facts, measure)
     }
 

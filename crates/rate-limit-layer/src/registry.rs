@@ -1,5 +1,5 @@
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hashbrown::HashTable;
@@ -7,7 +7,8 @@ use throttle_signal::AccountId;
 
 use crate::partition::Partition;
 
-/// All partitions, by account and model. Those that are idle are forgotten as others are asked for.
+/// All partitions, by account and model. Those that are idle are forgotten as others are asked for, and
+/// by a [`Sweeper`](crate::sweeper::Sweeper) where there are many.
 #[derive(Debug)]
 pub(crate) struct Registry {
     shards: Box<[RwLock<Shard>]>,
@@ -17,6 +18,10 @@ pub(crate) struct Registry {
     /// shard that is.
     due: AtomicU64,
     turn: AtomicUsize,
+
+    /// Whether there are many and nobody sweeps them, and whether somebody does.
+    wants_sweeper: AtomicBool,
+    has_sweeper: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -29,7 +34,7 @@ struct Shard {
 }
 
 /// As many as keep a table small: that of a million partitions grows in about a millisecond.
-const SHARDS: usize = 128;
+pub(crate) const SHARDS: usize = 128;
 
 /// How often all shards are looked at, in nanoseconds.
 const EVERY: u64 = 60_000_000_000;
@@ -38,6 +43,9 @@ const EVERY: u64 = 60_000_000_000;
 /// for the next request, so that none is held up for long.
 const LOOK: usize = 1024;
 const FORGET: usize = 256;
+
+/// How many partitions in a shard are many.
+const MANY: usize = 32;
 
 const NEVER: u64 = u64::MAX;
 
@@ -48,6 +56,8 @@ impl Registry {
             hasher: RandomState::new(),
             due: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
+            wants_sweeper: AtomicBool::new(false),
+            has_sweeper: AtomicBool::new(false),
         }
     }
 
@@ -88,7 +98,47 @@ impl Registry {
             .table
             .entry(hash, is_it, |kept| self.hash_of(kept))
             .or_insert_with(|| Arc::new(new()));
-        Arc::clone(entry.get())
+        let partition = Arc::clone(entry.get());
+        if shard.table.len() > MANY && !self.has_sweeper.load(Ordering::Relaxed) {
+            self.wants_sweeper.store(true, Ordering::Relaxed);
+        }
+        partition
+    }
+
+    /// Whether there are many partitions and nobody to sweep them. Whoever is told so is to do it.
+    #[inline]
+    pub(crate) fn engage_sweeper(&self) -> bool {
+        self.wants_sweeper.load(Ordering::Relaxed)
+            && self.wants_sweeper.swap(false, Ordering::Relaxed)
+            && !self.has_sweeper.swap(true, Ordering::Relaxed)
+    }
+
+    /// Nobody sweeps any more.
+    pub(crate) fn dismiss_sweeper(&self) {
+        self.has_sweeper.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether there are still so many that they are to be swept.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let lens = self.shards.iter().map(|shard| {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            shard.table.len()
+        });
+        lens.max() > Some(MANY / 2)
+    }
+
+    /// Looks at all of shard number `index` in parts; returns whether that was the last of it, or there
+    /// is no such shard.
+    pub(crate) fn sweep_part(&self, index: usize, now: u64) -> bool {
+        let Some(shard) = self.shards.get(index) else {
+            return true;
+        };
+        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        let idle = shard.look(now, |kept| self.hash_of(kept));
+        let is_last = shard.next == 0;
+        drop(shard);
+        drop(idle); // not under the lock
+        is_last
     }
 
     /// Every partition there is.

@@ -28,7 +28,8 @@ pub struct PartitionSnapshot {
     /// When one more request without tokens could be sent; `None` while that depends on an answer.
     pub earliest: Option<Instant>,
 
-    /// How much longer than its window a request counts.
+    /// How much longer than its window a request counts; see
+    /// [`LimiterBuilder::guard`](crate::LimiterBuilder::guard) for windows longer than a second.
     pub guard: Duration,
 
     /// The share of the limits that is taken for ours, from 0 to 1.
