@@ -33,7 +33,7 @@ pub(crate) enum Client {
     /// The same, with bursts allowed.
     OwnBursts,
     /// The same, with a guard of 100 ms rather than a learned one. Two delays differ by more than that
-    /// about once in 50 000 requests, so a few hours may see one refusal.
+    /// about once in 50 000 requests; a minute's window keeps half as much again, which is safe.
     OwnFixedGuard,
     /// Both at once.
     OwnBurstsFixedGuard,

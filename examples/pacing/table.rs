@@ -94,9 +94,11 @@ mod tests {
 
     #[test]
     fn a_fixed_guard_is_never_refused_by_minute_windows() {
-        let row = minutes(Server::J, Client::OwnBurstsFixedGuard, 5);
-        assert!(row.refused < 1e-9, "{row}");
-        assert!(row.utilisation > 0.95, "{row}");
+        for client in [Client::OwnFixedGuard, Client::OwnBurstsFixedGuard] {
+            let row = minutes(Server::J, client, 5);
+            assert!(row.refused < 1e-9, "{row}");
+            assert!(row.utilisation > 0.95, "{row}");
+        }
     }
 
     #[test]

@@ -67,6 +67,10 @@
 //! Innermost of our layers, so that each attempt is paced; a limit of concurrency goes inside. State
 //! lives in the [`Limiter`]: all services a layer makes share it.
 //!
+//! Those who wait for the same quota are looked after by one task, on the runtime of whoever was first to
+//! wait. When that runtime is dropped another takes over; while it merely stands still, as a current-thread
+//! runtime does outside `block_on`, those who wait on others may stand still with it.
+//!
 //! A request counts as sent when the inner service is called. What happens to it after that, such as
 //! opening a connection, is jitter the guard has to cover: keep connections warm.
 //!
@@ -105,7 +109,8 @@
 //! [typical](throttle_signal::Wait::Typical) of an upstream, by its profile, or a quarter of the
 //! longest window, whichever is longer, bounds that and is not waited as such: the log knows when
 //! there is room, and a refusal that it does not explain is mostly jitter. Only growth that was
-//! refused is held back for the typical wait.
+//! refused is held back for the typical wait. What refusals taught is kept for an hour without a
+//! request.
 //!
 //! # Cancel safety
 //!

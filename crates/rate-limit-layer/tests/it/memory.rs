@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt;
-use rate_limit_layer::{Limiter, Quota, RateLimitLayer};
+use rate_limit_layer::{Cost, Limiter, Pacer, Quota, RateLimitLayer};
 use throttle_signal::AccountId;
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -109,4 +109,20 @@ fn waiters_that_are_dropped_leave_neither_a_trace_nor_a_byte() {
         pass(1).await; // the driver has nobody left
     });
     assert_eq!(left, 0);
+}
+
+#[test]
+fn one_that_is_admitted_and_settled_allocates_nothing() {
+    let pacer = Pacer::new(QWEN3_MAX).guard(ms(50));
+    let mut now = ms(0);
+    let mut send = |count| {
+        for _ in 0..count {
+            now += ms(110);
+            let sent = pacer.reserve(now, Cost::tokens(900, 300)).unwrap();
+            pacer.settle(now + ms(20), sent, Cost::tokens(880, 320));
+        }
+    };
+    send(1_200); // the logs are as long as they get
+    let allocated = allocation_counter::measure(|| send(1_200));
+    assert_eq!(allocated.count_total, 0);
 }
