@@ -2,6 +2,7 @@
 
 pub mod haproxy;
 pub mod nginx;
+mod watch;
 
 use std::env;
 use std::fs::{self, File};
@@ -12,6 +13,8 @@ use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
+
+use self::watch::Watch;
 
 /// How long a program may take until it accepts connections: 1000 looks, 20 ms apart.
 const LOOKS: u32 = 1000;
@@ -25,6 +28,7 @@ const TRIES: u32 = 3;
 pub struct Program {
     command: Box<Command>, // large, and seldom asked for
     child: Child,
+    watch: Watch,
     addr: SocketAddr,
     dir: TempDir,
 }
@@ -34,7 +38,8 @@ impl Program {
     ///
     /// `command` is given a port that is free now and a directory that lives as long as the
     /// program. The program has no standard input; its output goes to a file there and is shown if
-    /// it fails. It must not fork into the background: only the process started here is ended.
+    /// it fails. It must not fork into the background: only the process started here is ended. It is ended also if
+    /// this process is, however that comes.
     ///
     /// # Panics
     ///
@@ -74,6 +79,7 @@ impl Program {
 
     /// Ends it at once, as `kill -9` does. Its port and its directory stay as they are.
     pub fn kill(&mut self) {
+        self.watch.end();
         // It fails only if the program has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -89,6 +95,7 @@ impl Program {
         self.kill();
         for _ in 0..TRIES {
             self.child = spawn(&mut self.command);
+            self.watch = Watch::over(self.child.id());
             if self.accepts() {
                 return;
             }
@@ -129,6 +136,7 @@ impl Program {
         let child = spawn(&mut command);
         Self {
             command: command.into(),
+            watch: Watch::over(child.id()),
             child,
             addr,
             dir,
