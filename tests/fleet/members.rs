@@ -1,6 +1,6 @@
 use rate_limit_layer::shared::LocalStore;
 use test_support::redis::Server;
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, Instant, sleep};
 
 use crate::instance::{GUARD, Instance, LIMIT, MODEL, WINDOW, quota, until};
 use crate::upstream::Upstream;
@@ -86,6 +86,73 @@ async fn a_quota_set_on_one_instance_is_the_fleets() {
     sleep(6 * (WINDOW + GUARD)).await;
     let (sent, fewer) = (upstream.sent() - before, 6 * LIMIT / 3);
     assert!(sent.abs_diff(fewer) <= LIMIT / 3, "{sent} of {fewer}");
+}
+
+/// How much the fleet may send in a second.
+const A_SECOND: u64 = LIMIT * 1_000 / 1_200;
+
+/// What each of two answers while the fleet sends so much more.
+async fn answered_while(
+    upstream: &Upstream,
+    sends: u64,
+    one: &Instance,
+    other: &Instance,
+) -> [u64; 2] {
+    let before = [one.answered(), other.answered()];
+    let enough = upstream.sent() + sends;
+    until("requests", || upstream.sent() >= enough).await;
+    [one.answered() - before[0], other.answered() - before[1]]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_joins_a_real_store_has_its_share_within_a_second() {
+    let Some(server) = Server::start("") else {
+        return;
+    };
+    let upstream = Upstream::new();
+    let first = Instance::connect(&server.url(), &upstream).await.busy(60);
+    first.answers(2 * LIMIT).await;
+    let second = Instance::connect(&server.url(), &upstream).await.busy(60);
+    // A second is as long as the fleet takes to send what it may in one.
+    answered_while(&upstream, A_SECOND, &first, &second).await;
+    let got = answered_while(&upstream, 6 * LIMIT, &first, &second).await;
+    println!("{got:?}");
+    let half = 3 * LIMIT;
+    for answered in got {
+        assert!(
+            answered.abs_diff(half) <= half / 4,
+            "{got:?}, half is {half}"
+        );
+    }
+    assert!(upstream.highest() <= LIMIT, "{}", upstream.highest());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_dead_held_of_a_real_store_costs_at_most_a_window() {
+    let Some(server) = Server::start("") else {
+        return;
+    };
+    let upstream = Upstream::new();
+    let dying = Instance::connect(&server.url(), &upstream).await.busy(60);
+    let other = Instance::connect(&server.url(), &upstream).await.busy(60);
+    dying.answers(LIMIT).await;
+    other.answers(LIMIT).await;
+
+    // As long as both live, and one of them alone, take for the same: on this machine, as it is now.
+    let began = Instant::now();
+    answered_while(&upstream, 4 * LIMIT, &dying, &other).await;
+    let before = began.elapsed();
+    dying.die();
+    let began = Instant::now();
+    other.answers(4 * LIMIT).await;
+    let after = began.elapsed();
+    println!("{before:?} before, {after:?} after");
+    assert!(
+        after <= before + WINDOW + GUARD,
+        "{before:?} before, {after:?} after"
+    );
+    assert!(upstream.highest() <= LIMIT, "{}", upstream.highest());
+    assert_eq!(other.finish().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
