@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use rate_limit_layer::shared::{ConnectError, SharedStore};
 use test_support::process::free_addr;
-use test_support::redis::Server;
+use test_support::redis::{Certificates, Server};
 use tokio::time::timeout;
 
 use crate::instance::{Instance, LIMIT};
@@ -29,6 +29,40 @@ async fn a_user_of_the_access_list_and_a_password_are_enough() {
     let instance = Instance::connect(&url, &upstream).await.busy(10);
     instance.answers(LIMIT).await;
     assert_eq!(instance.finish().await, 0);
+}
+
+/// A server that listens over TLS as well, and where.
+fn over_tls(config: &str) -> Option<(Certificates, Server, String)> {
+    let certificates = Certificates::make()?;
+    let addr = free_addr();
+    let server = Server::start(&(certificates.config(addr.port()) + config))?;
+    Some((certificates, server, format!("rediss://{addr}")))
+}
+
+#[tokio::test]
+async fn over_tls_both_ends_show_who_they_are() {
+    let Some((certificates, _server, url)) = over_tls("tls-auth-clients yes\n") else {
+        return;
+    };
+    let [certificate, key] = certificates.certificate();
+    let connected = SharedStore::builder()
+        .root_certificates(certificates.authority())
+        .client_certificate(certificate, key)
+        .connect(&url)
+        .await;
+    let upstream = Upstream::new();
+    let instance = Instance::new(connected.unwrap(), &upstream).busy(10);
+    instance.answers(LIMIT).await;
+    assert_eq!(instance.finish().await, 0);
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_is_one_sentence() {
+    let Some((_certificates, _server, url)) = over_tls("tls-auth-clients no\n") else {
+        return;
+    };
+    let error = refused(&url).await;
+    assert!(error.is_certificate(), "{error:?}");
 }
 
 #[tokio::test]

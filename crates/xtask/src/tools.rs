@@ -34,6 +34,10 @@ const TOOLS: [Tool; 8] = [
         there: || on_path("npm"),
     },
     Tool {
+        package: "openssl",
+        there: || on_path("openssl"),
+    },
+    Tool {
         package: "redis-server",
         there: || on_path("redis-server") || on_path("valkey-server"),
     },
@@ -70,7 +74,9 @@ impl Tools {
             }
         }
         let python = python()?;
-        println!("curl, haproxy, nginx, redis-server, python3 and node with openai: there");
+        println!(
+            "curl, haproxy, nginx, openssl, redis-server, python3 and node with openai: there"
+        );
         Ok(Self {
             python,
             node_modules: node_modules()?,

@@ -7,6 +7,7 @@ use super::local::LocalStore;
 use super::outage::Outage;
 use super::server::Server;
 use super::store::{Backend, SharedStore};
+use super::trust::Trust;
 
 /// Joins a store; begin with [`SharedStore::builder`].
 #[must_use = "a builder does nothing until it connects or joins"]
@@ -15,6 +16,7 @@ pub struct SharedStoreBuilder {
     pub(super) time_limit: Duration,
     pub(super) prefix: String,
     pub(super) instance: String,
+    trust: Trust,
 }
 
 impl SharedStoreBuilder {
@@ -24,6 +26,7 @@ impl SharedStoreBuilder {
             time_limit: Duration::from_millis(100),
             prefix: "rate-limit".to_owned(),
             instance: format!("{:016x}", random()),
+            trust: Trust::default(),
         }
     }
 
@@ -57,17 +60,38 @@ impl SharedStoreBuilder {
         }
     }
 
-    /// Connects to Redis or Valkey: `redis://user:password@host:port/database`, `unix:///path`, or
-    /// `rediss://` where the `redis` crate has a feature for TLS on.
+    /// Sets what the server's certificate has to be signed by, in PEM, instead of what the system trusts.
+    #[cfg(feature = "redis-tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "redis-tls")))]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.trust.roots = Some(pem.into());
+        self
+    }
+
+    /// Sets the certificate by which the server knows this instance, and its key, both in PEM.
+    #[cfg(feature = "redis-tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "redis-tls")))]
+    pub fn client_certificate(
+        mut self,
+        certificate: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.trust.own = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// Connects to Redis or Valkey: `redis://user:password@host:port/database`, `unix:///path`, or with the
+    /// feature `redis-tls` `rediss://`.
     ///
     /// The connection is shared by all calls, and made anew whenever it breaks.
     ///
     /// # Errors
     ///
-    /// If nobody answers within five seconds, user or password are wrong, the server is older than 6.0, or
-    /// its `maxmemory-policy` lets it forget any key.
-    pub async fn connect(self, url: &str) -> Result<(SharedStore, StoreDriver), ConnectError> {
-        let server = Server::connect(url, self.time_limit).await?;
+    /// If nobody answers within five seconds, the server's certificate is not trusted, user or password are wrong, the
+    /// server is older than 6.0, or its `maxmemory-policy` lets it forget any key.
+    pub async fn connect(mut self, url: &str) -> Result<(SharedStore, StoreDriver), ConnectError> {
+        let trust = std::mem::take(&mut self.trust);
+        let server = Server::connect(url, trust, self.time_limit).await?;
         Ok(SharedStore::new(Backend::Server(server), self))
     }
 
@@ -77,7 +101,7 @@ impl SharedStoreBuilder {
     ///
     /// As [`connect`](Self::connect).
     pub async fn connect_cluster<I>(
-        self,
+        mut self,
         urls: I,
     ) -> Result<(SharedStore, StoreDriver), ConnectError>
     where
@@ -85,7 +109,8 @@ impl SharedStoreBuilder {
         I::Item: Into<String>,
     {
         let urls = urls.into_iter().map(Into::into).collect();
-        let server = Server::connect_cluster(urls, self.time_limit).await?;
+        let trust = std::mem::take(&mut self.trust);
+        let server = Server::connect_cluster(urls, trust, self.time_limit).await?;
         Ok(SharedStore::new(Backend::Server(server), self))
     }
 
@@ -102,7 +127,7 @@ impl fmt::Debug for SharedStoreBuilder {
             .field("time_limit", &self.time_limit)
             .field("prefix", &self.prefix)
             .field("instance", &self.instance)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -11,6 +11,8 @@ pub struct ConnectError {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
     Url,
+    Tls,
+    Certificate,
     Unreachable,
     Auth,
     TooOld(String),
@@ -27,8 +29,14 @@ impl ConnectError {
     pub(super) fn of(error: redis::RedisError) -> Self {
         let is_auth = error.kind() == redis::ErrorKind::AuthenticationFailed
             || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
+        let said = error.to_string();
         let kind = if is_auth {
             Kind::Auth
+        } else if said.contains("certificate") {
+            // It comes as an error of the connection like any other.
+            Kind::Certificate
+        } else if said.contains("TLS") && error.kind() == redis::ErrorKind::InvalidClientConfig {
+            Kind::Tls
         } else if error.kind() == redis::ErrorKind::InvalidClientConfig {
             Kind::Url
         } else if error.is_io_error() || error.is_timeout() || error.is_connection_refusal() {
@@ -60,6 +68,12 @@ impl ConnectError {
         matches!(self.kind, Kind::TooOld(_))
     }
 
+    /// Whether the server's certificate is not trusted, or it does not trust ours.
+    #[must_use]
+    pub fn is_certificate(&self) -> bool {
+        self.kind == Kind::Certificate
+    }
+
     /// Whether no server answered.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
@@ -71,6 +85,11 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Url => write!(f, "the store's URL is not one of Redis"),
+            Kind::Tls => write!(
+                f,
+                "the store's URL asks for TLS, for which rate-limit-layer has the feature `redis-tls`"
+            ),
+            Kind::Certificate => write!(f, "the certificate of the store is not trusted"),
             Kind::Unreachable => write!(f, "no Redis or Valkey answers at the store's URL"),
             Kind::Auth => write!(
                 f,

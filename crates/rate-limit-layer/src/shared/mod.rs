@@ -35,20 +35,28 @@
 //!   the one that was set last holds. The instance it is set on has to know the account: because it used the
 //!   model with it, or by [`set_account_quota`](crate::Limiter::set_account_quota). Instances that are built with
 //!   different quotas agree on one of them.
-//! * **Without the store they go on** as the [`Outage`] says. It takes one [time limit] to find out, and not one
-//!   for each request; then the store is tried ten times a second.
+//! * **Without the store they go on** as the [`Outage`] says: with their fair shares of what all wanted, unless set
+//!   otherwise. It takes one [time limit] to find out, and not one for each request; what was granted is sent
+//!   meanwhile. Then the store is tried ten times a second. Whoever waits goes on as well, also if the
+//!   [`StoreDriver`] was dropped.
 //! * **A store that forgot lets nobody exceed the quota.** Wiped, failed over or back from an outage, it
-//!   grants nothing until every instance has told what it sent in its windows, or for a second; for those that
-//!   do not come it takes their part of the quota as used.
+//!   grants nothing until every instance has told what it sent in its windows, or for a second and a half; for those
+//!   that do not come it takes their part of the quota as used.
+//! * **A clock that is set back reopens nothing.** That of the store counts on from where it was in what it keeps, and
+//!   so does one of another server that takes over. That of an instance does not matter at all: what is measured
+//!   there is time that passed.
 //!
 //! # What it needs
 //!
 //! Redis 6 or Valkey, alone or in a cluster, with Lua scripts, and not with a `maxmemory-policy` of `allkeys-…`,
-//! which forgets what is in use. It keeps 1 to 70 KB for each account and model, for twice the longest window. All
-//! keys of one begin with the same hash tag, `{prefix:account:model}`, and go on with the version of the scripts.
+//! which forgets what is in use. `rediss://` takes the feature `redis-tls`. It keeps 1 to 70 KB for each account and
+//! model, for twice the longest window. Each instance calls it once a second for each of them that it uses, beside what
+//! slots take, and seven times less often in a fleet of hundreds. All keys of one begin with the same hash tag, `{prefix:account:model}`, and go on with the version of the scripts.
 //!
 //! Each instance should reach the store within a few milliseconds: a request that could go at once waits for
 //! one call, and half of what a call takes is added to the guard.
+//!
+//! `cargo bench -p rate-limit-layer --features redis --bench store` measures how many slots one core of a server grants.
 //!
 //! [time limit]: SharedStoreBuilder::time_limit
 
@@ -76,6 +84,7 @@ mod settling;
 mod shape;
 mod share;
 mod store;
+mod trust;
 #[cfg(test)]
 mod twin;
 mod unrolled;

@@ -3,12 +3,13 @@ use std::time::Duration;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use redis::{Client, Cmd, RedisResult, Value};
+use redis::{Cmd, RedisResult, Value};
 use tokio::time::timeout;
 
 use super::error::{ConnectError, Kind};
 use super::failure::Failure;
 use super::script::{Scripts, VERSION};
+use super::trust::Trust;
 use super::wire::{Call, Script};
 
 /// Redis or Valkey: one connection for all calls, or one for each node of a cluster.
@@ -30,8 +31,12 @@ enum Connection {
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Server {
-    pub(super) async fn connect(url: &str, time_limit: Duration) -> Result<Self, ConnectError> {
-        let client = Client::open(url).map_err(ConnectError::of)?;
+    pub(super) async fn connect(
+        url: &str,
+        trust: Trust,
+        time_limit: Duration,
+    ) -> Result<Self, ConnectError> {
+        let client = trust.client(url).map_err(ConnectError::of)?;
         // Commands have a time limit of their own.
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(1)
@@ -45,9 +50,11 @@ impl Server {
 
     pub(super) async fn connect_cluster(
         urls: Vec<String>,
+        trust: Trust,
         time_limit: Duration,
     ) -> Result<Self, ConnectError> {
-        let client = ClusterClient::builder(urls)
+        let client = trust
+            .cluster(ClusterClient::builder(urls))
             .connection_timeout(time_limit.max(Duration::from_millis(500)))
             .response_timeout(2 * time_limit)
             .retries(1)
@@ -65,12 +72,7 @@ impl Server {
             time_limit,
         };
         let info = server.info("server").await?;
-        let version = field(&info, "redis_version:").unwrap_or_default();
-        let major = version
-            .split('.')
-            .next()
-            .and_then(|major| major.parse().ok());
-        if major.is_some_and(|major: u32| major < 6) {
+        if let Some(version) = too_old(&info) {
             return Err(ConnectError::new(Kind::TooOld(version.to_owned())));
         }
         let info = server.info("memory").await?;
@@ -152,7 +154,42 @@ async fn within<T>(connecting: impl Future<Output = RedisResult<T>>) -> Result<T
     }
 }
 
+/// The version of a server that says in INFO that it is older than 6.
+fn too_old(info: &str) -> Option<&str> {
+    let version = field(info, "redis_version:")?;
+    let major: u32 = version.split('.').next()?.parse().ok()?;
+    (major < 6).then_some(version)
+}
+
 /// The value of a line of INFO.
 fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.strip_prefix(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_before_the_sixth_is_too_old() {
+        let info =
+            |version| format!("# Server\r\nredis_version:{version}\r\nredis_mode:standalone\r\n");
+        for version in ["5.0.14", "2.8.0"] {
+            assert_eq!(too_old(&info(version)), Some(version));
+        }
+        for version in ["6.0.0", "7.2.4", "10.1.0", "unknown"] {
+            assert_eq!(too_old(&info(version)), None);
+        }
+        assert_eq!(too_old(""), None);
+    }
+
+    #[test]
+    fn what_is_too_old_is_said_in_one_sentence() {
+        let error = ConnectError::new(Kind::TooOld("5.0.14".to_owned()));
+        assert!(error.is_too_old());
+        assert_eq!(
+            error.to_string(),
+            "the store is version 5.0.14, and 6.0 is the oldest that will do"
+        );
+    }
 }
