@@ -42,6 +42,13 @@ pub struct Args {
     #[arg(long, value_name = "PERCENT", default_value_t = 150, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) load: u16,
 
+    /// How long demand stays before it moves on by an instance, in seconds
+    ///
+    /// Without the store, an instance goes on with its fair share of what all wanted then. The faster demand moves, the
+    /// less that is worth.
+    #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) turn: u32,
+
     /// In one process and in virtual time, with the store's logic in process, and once more with one client alone
     #[arg(long = "virtual")]
     pub(crate) simulated: bool,
@@ -82,11 +89,9 @@ impl Args {
         self.quota.shortest().max(Duration::from_secs(1))
     }
 
-    /// How long each instance keeps its part of the demand: two minutes, or so long that all have had
-    /// every part once.
+    /// How long each instance keeps its part of the demand.
     pub(crate) fn turn(&self) -> Duration {
-        let turn = self.length() / self.instances.into();
-        turn.clamp(Duration::from_secs(2), Duration::from_secs(120))
+        Duration::from_secs(self.turn.into())
     }
 
     /// When the store is away, from the start of the measurement.
@@ -149,6 +154,7 @@ mod tests {
             "--quota 5",
             "--seconds 0",
             "--load 0",
+            "--turn 0",
             "--speed",
             "--redis redis://x --virtual",
             "--redis redis://x --kill-store-at 3",

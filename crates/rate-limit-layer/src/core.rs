@@ -4,6 +4,8 @@ mod costs;
 mod fleet;
 mod heard;
 mod learned;
+#[cfg(feature = "redis")]
+mod part;
 
 use std::sync::Arc;
 
@@ -136,6 +138,10 @@ impl Core {
     /// becomes debt, and neither makes a burst.
     pub(crate) fn set_plan(&mut self, now: u64, plan: Arc<Plan>) {
         let now = self.clock(now);
+        #[cfg(feature = "redis")]
+        let share = self.own_share();
+        #[cfg(feature = "redis")]
+        self.end_part(now);
         self.version = self.version.saturating_add(1);
         let version = self.version;
         let old = std::mem::replace(&mut self.plan, plan);
@@ -157,6 +163,10 @@ impl Core {
             })
             .collect();
         self.rebound();
+        #[cfg(feature = "redis")]
+        if let Some(share) = share {
+            self.begin_part(now, now, share, &[]);
+        }
         #[cfg(feature = "redis")]
         if let Some((member, plan)) = self.member_mut() {
             member.set_quota(plan);

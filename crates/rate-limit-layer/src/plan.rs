@@ -78,6 +78,16 @@ impl Plan {
         plan
     }
 
+    /// In what time the quota brings `cost`, in nanoseconds.
+    #[cfg(feature = "redis")]
+    pub(crate) fn time(&self, cost: &crate::Cost) -> u64 {
+        let times = self
+            .bounds
+            .iter()
+            .map(|bound| bound.time(cost.of(bound.unit)));
+        times.max().unwrap_or(0)
+    }
+
     /// The plan for another quota of the same model: what was learned of its tokens stays true.
     pub(crate) fn following(
         old: Option<&Arc<Self>>,

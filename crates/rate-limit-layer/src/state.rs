@@ -76,7 +76,8 @@ impl State {
     /// Whether forgetting it would change nothing.
     pub(crate) fn is_idle(&mut self, now: u64) -> bool {
         #[cfg(feature = "redis")]
-        if self.core.member().is_some_and(|member| !member.is_idle()) {
+        if self.core.member().is_some_and(|member| !member.is_idle()) || self.core.sent_lately(now)
+        {
             return false;
         }
         self.waiting() == 0 && self.core.is_idle(now) && !self.core.remembers(now)

@@ -143,10 +143,43 @@ impl Window {
         self.counted()
     }
 
-    /// Takes what the bucket holds, so that what follows is spaced from the first on.
+    /// Begins anew, with what was `sent` before `now` `counted` as so much, but no more than fits. The bucket is empty at
+    /// `begins`, so that what follows is spaced, and the first waits for what it takes as well: were it sent at once, so
+    /// many instances would send so many at the same time.
     #[cfg(feature = "redis")]
-    pub(crate) fn drain(&mut self, now: u64, bound: &Bound) {
-        self.full_at = self.full_at.max(now.saturating_add(bound.filling()));
+    pub(crate) fn restart(
+        &mut self,
+        sent: &[(u64, u64)],
+        counted: Option<f64>,
+        now: u64,
+        begins: u64,
+        bound: &Bound,
+    ) {
+        let all: u64 = sent.iter().map(|(_, cost)| cost).sum();
+        let counted = counted.map_or(all, |counted| num::times(1, counted));
+        let most = counted.min(bound.most);
+        self.log = Log::new();
+        let (mut sum, mut so_far) = (0, 0);
+        for (at, cost) in sent {
+            sum += cost;
+            let until = num::times(most, num::ratio(sum, all));
+            let before_now = (*at).min(now.saturating_sub(1));
+            self.log.push(before_now, until - so_far, 0);
+            so_far = until;
+        }
+        let one = bound.time(1);
+        self.full_at = begins.saturating_add(bound.filling()).saturating_add(one);
+    }
+
+    /// Counts again what was sent until then as it was.
+    #[cfg(feature = "redis")]
+    pub(crate) fn recall(&mut self, sent: Vec<(u64, u64)>, until: u64) {
+        let later = self.log.all().into_iter().filter(|(at, _)| *at >= until);
+        let all: Vec<_> = sent.into_iter().chain(later).collect();
+        self.log = Log::new();
+        for (at, cost) in all {
+            self.log.push(at, cost, 0);
+        }
     }
 
     /// What was sent in it, and when, the oldest first.

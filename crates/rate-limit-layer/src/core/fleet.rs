@@ -52,32 +52,13 @@ impl Core {
         let bounds = bounds(&self.plan, Some(learned)).iter();
         let times = bounds.map(|bound| bound.time(ahead.of(bound.unit)));
         let own = num::float(times.max().unwrap_or(0));
-        let behind = num::times(1, own / member.usual_part());
+        let behind = num::times(1, own / member.usual_part(now));
         Some(first.max(member.frontier(now).saturating_add(behind)))
     }
 
-    /// The part of the limits that is this instance's.
-    pub(super) fn part(&self) -> f32 {
-        let part = self.learned.as_ref().and_then(|it| it.part);
-        part.unwrap_or(1.0)
-    }
-
-    /// Has this instance pace by its own log, and by such a part of the limits; or by all of them again.
-    /// It begins without a burst: others may be ahead of their part in the windows there are.
-    pub(crate) fn set_part(&mut self, now: u64, part: Option<f32>) {
-        let is_begin = part.is_some() && self.part_is_whole();
-        self.learned().part = part;
-        self.rebound();
-        if is_begin {
-            let bounds = bounds(&self.plan, self.learned.as_deref());
-            for (window, bound) in self.windows.iter_mut().zip(bounds) {
-                window.drain(now, bound);
-            }
-        }
-    }
-
-    fn part_is_whole(&self) -> bool {
-        self.learned.as_ref().is_none_or(|it| it.part.is_none())
+    /// In what time the whole quota brings `cost`, in nanoseconds.
+    pub(crate) fn time_of(&self, cost: &Cost) -> u64 {
+        self.plan.time(cost)
     }
 
     /// Takes over what all have learned about the guard, in nanoseconds.
@@ -116,20 +97,26 @@ impl Core {
     /// What was sent within each window, and when, in the quota's order.
     pub(crate) fn sent(&mut self, now: u64) -> Vec<Vec<(u64, u64)>> {
         let now = self.clock(now);
+        let mut sent: Vec<Vec<_>> = (0..self.windows.len())
+            .map(|index| self.before(index, now).collect())
+            .collect();
+        let since = self.part_since();
         let bounds = bounds(&self.plan, self.learned.as_deref());
-        let windows = self.windows.iter_mut().zip(bounds);
-        windows
-            .map(|(window, bound)| window.sent(now, bound))
-            .collect()
+        for ((window, bound), sent) in self.windows.iter_mut().zip(bounds).zip(&mut sent) {
+            let later = window.sent(now, bound).into_iter();
+            sent.extend(later.filter(|(at, _)| *at >= since));
+        }
+        sent
     }
 
     /// Whether anything was sent within the windows.
     pub(crate) fn sent_lately(&self, now: u64) -> bool {
         let bounds = bounds(&self.plan, self.learned.as_deref());
-        let mut windows = self.windows.iter().zip(bounds);
-        windows.any(|(window, bound)| {
+        let mut windows = self.windows.iter().zip(bounds).enumerate();
+        windows.any(|(index, (window, bound))| {
             let last = window.last();
             last.is_some_and(|last| last.saturating_add(bound.span) > now)
+                || self.before(index, now).next().is_some()
         })
     }
 }

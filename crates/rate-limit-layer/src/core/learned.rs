@@ -25,7 +25,7 @@ pub(super) struct Learned {
 
     /// What part of the limits is this instance's, while it cannot ask the store.
     #[cfg(feature = "redis")]
-    pub(super) part: Option<f32>,
+    pub(super) part: Option<super::part::Part>,
 
     /// The partition's membership of a fleet.
     #[cfg(feature = "redis")]

@@ -52,7 +52,7 @@ impl Partition {
         self.with(|state, now, wakes| {
             state
                 .core
-                .with_member(|member, core| member.go_out(now, core));
+                .with_member(|member, core| member.go_out(now, now, core, false));
             state.changed(now, wakes);
         });
     }

@@ -2,9 +2,9 @@
 
 use super::calls::Kind;
 use super::member::{Member, Phase};
-use super::number::{nanos, single};
+use super::number::{cast, nanos, single};
 use super::shape;
-use super::wire::{Correction, Reply, Status};
+use super::wire::{Correction, Head, Reply, Status};
 use crate::control::Guard;
 use crate::core::Core;
 use crate::{Cost, Quota};
@@ -37,26 +37,11 @@ impl Member {
         };
         self.offset.learn(began, now, reply.now);
         self.contact = now;
-        if reply.members > 0.0 {
-            self.members = reply.members;
-            self.store.saw(reply.members);
+        if let Some(head) = &reply.head {
+            self.read(reply.now, head, core);
         }
-        let ours = |theirs: f64| {
-            if theirs > reply.now {
-                self.offset.ours(theirs)
-            } else {
-                0
-            }
-        };
-        core.hold(reply.frozen.map(ours), ours(reply.closed));
         match reply.status {
             Status::Fine => {
-                let delta = core.guard().saturating_sub(self.guard);
-                if core.plan().settings.guard == Guard::Learned {
-                    core.set_guard(nanos(reply.guard).saturating_add(delta));
-                    self.guard = nanos(reply.guard);
-                }
-                self.known.calls = self.known.calls.max(reply.calls);
                 match kind {
                     Kind::Reserve => self.slots_came(now, reply, &asked),
                     Kind::Sync => self.synced(now, reply, core),
@@ -88,14 +73,44 @@ impl Member {
         }
     }
 
+    /// Takes over what all know.
+    fn read(&mut self, theirs: f64, head: &Head, core: &mut Core) {
+        if head.members > 0.0 {
+            self.members = head.members;
+            self.store.saw(head.members);
+        }
+        let ours = |until: f64| {
+            if until > theirs {
+                self.offset.ours(until)
+            } else {
+                0
+            }
+        };
+        core.hold(head.frozen.map(ours), ours(head.closed));
+        if head.generation == self.known.generation && core.plan().settings.guard == Guard::Learned
+        {
+            // What was learned since the last call is not told yet.
+            let delta = core.guard().saturating_sub(self.guard);
+            core.set_guard(nanos(head.guard).saturating_add(delta));
+            self.guard = nanos(head.guard);
+        }
+    }
+
     fn slots_came(&mut self, now: u64, reply: &Reply, asked: &[Cost]) {
-        if self.phase != Phase::Live || reply.generation != self.known.generation {
+        let generation = self.known.generation;
+        let head = reply.head.as_ref();
+        if self.phase != Phase::Live || head.is_some_and(|head| head.generation != generation) {
             return;
+        }
+        self.known.seen = self.known.seen.max(reply.now);
+        if let Some(head) = head {
+            self.know(head);
         }
         let slots = reply.slots();
         self.granted(&slots, asked);
-        self.next = self.offset.ours(reply.next);
-        self.share.learn(now, slots.len(), reply.granted);
+        if let Some(next) = reply.next.or_else(|| slots.last().copied()) {
+            self.next = self.offset.ours(next);
+        }
         self.store.count(|stats| {
             stats.grants += slots.len() as u64;
             if slots.is_empty() && !asked.is_empty() {
@@ -109,24 +124,35 @@ impl Member {
     }
 
     fn synced(&mut self, now: u64, reply: &Reply, core: &mut Core) {
-        self.beat = now;
-        if self.known.generation != reply.generation {
-            self.known.generation = reply.generation;
+        let Some(head) = &reply.head else {
+            return;
+        };
+        if let Some((parts, used)) = reply.parts() {
+            self.beat = now;
+            self.used = used;
+            self.share.heard(now, parts);
+        }
+        if self.known.generation == head.generation {
+            self.known.seen = self.known.seen.max(reply.now);
+        } else {
+            self.known.seen = reply.now;
+            self.known.generation = head.generation;
             for correction in &mut self.outbox.corrections {
                 // What it corrects is not there any more.
                 correction.less.fill(0.0);
             }
         }
-        self.known.calls = reply.calls;
-        if self.known.epoch == reply.epoch {
+        self.know(head);
+        if self.known.epoch == head.epoch {
             self.is_new = false;
         }
-        if let Phase::Out { since } = self.phase {
+        if let Phase::Out { since, .. } = self.phase {
             // What was sent while this call was under way is told by the next.
-            core.set_part(now, None);
+            core.end_part(now);
+            self.drop_slots();
             self.phase = Phase::Quiet { since };
             self.retry_at = now;
-        } else if reply.hold > 0.0 {
+        } else if head.hold > 0.0 {
             self.phase = Phase::Held;
             self.retry_at = now.saturating_add(HELD);
         } else {
@@ -139,23 +165,25 @@ impl Member {
 
     /// Takes over the quota the store has, which is later than ours.
     fn other_quota(&mut self, reply: &Reply) -> Option<Quota> {
-        if reply.rest.is_empty() || reply.epoch <= self.known.epoch {
+        let epoch = reply.head.as_ref().map_or(0.0, |head| head.epoch);
+        if reply.rest.is_empty() || epoch <= self.known.epoch {
             return None; // ours is the later one, and is being told
         }
         if self.is_new {
             // Others set theirs before, which was not known here.
-            self.outdo(reply.epoch);
+            self.outdo(epoch);
             return None;
         }
         let quota = shape::quota(&reply.rest)?;
-        self.known.epoch = reply.epoch;
+        self.known.epoch = epoch;
+        self.known.version = 0.0;
         self.quota.clone_from(&reply.rest);
         self.outbox.corrections.clear();
         Some(quota)
     }
 
-    /// The store did not answer, or not in time.
-    pub(crate) fn failed(&mut self, now: u64, kind: Kind, core: &mut Core) {
+    /// The store did not answer a call that began then, or not in time.
+    pub(crate) fn failed(&mut self, now: u64, began: u64, kind: Kind, core: &mut Core) {
         match kind {
             Kind::Reserve => self.asked = None,
             Kind::Sync => {
@@ -164,7 +192,7 @@ impl Member {
                 self.outbox.urgent = true;
             }
         }
-        self.go_out(now, core);
+        self.go_out(now, began, core, true);
     }
 
     /// Keeps what was told and not heard.
@@ -173,19 +201,40 @@ impl Member {
         self.outbox.corrections.extend(later);
     }
 
-    /// Goes on without the store.
-    pub(crate) fn go_out(&mut self, now: u64, core: &mut Core) {
+    /// Goes on without the store, which granted nothing any more once a call had begun that it did not answer. Slots
+    /// are good for as long as they would have been, if anybody asks for the store again when they are used up.
+    pub(crate) fn go_out(&mut self, now: u64, began: u64, core: &mut Core, asks_again: bool) {
         self.attempt = now;
-        self.drop_slots();
-        if !matches!(self.phase, Phase::Out { .. }) {
+        if !self.is_out() {
             let since = match self.phase {
                 // Nothing was told of what came before.
                 Phase::Joining => 0.0,
                 Phase::Quiet { since } => since,
                 _ => self.offset.theirs(self.contact),
             };
-            self.phase = Phase::Out { since };
+            self.own = self.part(now);
+            // Since it heard of the last slot, the others were granted about one each.
+            let last = self
+                .slots
+                .back()
+                .map_or(self.next, |slot| slot.at.max(self.next));
+            let others = cast(self.members).saturating_mul(core.time_of(&Cost::REQUEST));
+            let begins = last.max(began).saturating_add(others);
+            self.begins = begins.min(now.saturating_add(GRANTED_AHEAD)).max(now);
+            self.phase = Phase::Out {
+                since,
+                alone: false,
+            };
         }
-        core.set_part(now, self.part().map(single));
+        if self.own.is_none() || !asks_again {
+            self.drop_slots();
+        }
+        self.drop_late(now, core.plan());
+        if let (Phase::Out { alone, .. }, Some(own)) = (&mut self.phase, self.own) {
+            if self.slots.is_empty() && !*alone {
+                *alone = true;
+                core.begin_part(now, self.begins, single(own), &self.used);
+            }
+        }
     }
 }

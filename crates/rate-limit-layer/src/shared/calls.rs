@@ -26,8 +26,14 @@ const GATHERED: usize = 256;
 /// How often one who sent something lately looks whether the state is still there.
 const LOOK: u64 = 1_000_000_000;
 
-/// How often it shows that it is still there itself.
-const BEAT: u64 = 10_000_000_000;
+/// How often it shows that it is still there itself, and tells what it wants: so often, or in a large fleet so long
+/// for each member, but never less often than that.
+const BEAT: u64 = 1_000_000_000;
+const BEAT_EACH: u64 = 20_000_000;
+const LEAST_BEAT: u64 = 7_000_000_000;
+
+/// By how many microseconds the clock may be wrong beyond what the others know.
+const WORSE: f64 = 1_000.0;
 
 impl Member {
     /// When the next call is to be made, if there is anything to call for.
@@ -53,9 +59,11 @@ impl Member {
         match self.phase {
             Phase::Out { .. } => active.then(|| self.attempt.saturating_add(PROBE)),
             Phase::Joining | Phase::Held | Phase::Quiet { .. } => active.then_some(self.retry_at),
-            Phase::Live if self.outbox.urgent => Some(now),
+            Phase::Live if self.outbox.urgent || self.offset.err(now) > self.err + WORSE => {
+                Some(now)
+            }
             Phase::Live => {
-                let beat = active.then(|| self.beat.saturating_add(BEAT));
+                let beat = active.then(|| self.beat_at());
                 let waits = match self.outbox.corrections.len() {
                     0 => None,
                     len if len >= GATHERED => Some(now),
@@ -87,7 +95,7 @@ impl Member {
                 // What was sent can be told only by the store's clock.
                 return self.asked.is_none().then(|| self.reserve(now, core, &[]));
             }
-            return Some(self.sync(now, core));
+            return Some(self.sync(now, core, queue));
         }
         let costs = self.wanted(now, queue);
         let look = self.phase == Phase::Live
@@ -107,17 +115,23 @@ impl Member {
                 costs: per_limit(*cost, core),
             })
             .collect();
-        let learned = self.learned(now, core);
+        // What cannot wait for the next call, and twice what that takes.
+        let horizon = 20_000.0 + 4.0 * self.offset.err(now);
         let call = Call {
             script: Script::Reserve(shapes.len()),
-            numbers: wire::reserve(self.known, learned, &shapes, &wanted),
+            numbers: wire::reserve(self.known, &shapes, &wanted, horizon),
             member: Vec::new(),
             quota: Vec::new(),
         };
         (Kind::Reserve, call)
     }
 
-    fn sync(&mut self, now: u64, core: &mut Core) -> (Kind, Call) {
+    fn beat_at(&self) -> u64 {
+        let each = super::number::cast(self.members).saturating_mul(BEAT_EACH);
+        self.beat.saturating_add(each.clamp(BEAT, LEAST_BEAT))
+    }
+
+    fn sync(&mut self, now: u64, core: &mut Core, queue: Option<&Queue>) -> (Kind, Call) {
         let shapes = shapes(now, core);
         let theirs = |at: u64| {
             if at > now {
@@ -130,7 +144,7 @@ impl Member {
         let (tells, since) = match self.phase {
             Phase::Live | Phase::Held => (Tells::Nothing, 0.0),
             Phase::Joining => (Tells::All, 0.0),
-            Phase::Out { since } => (Tells::SoFar, since),
+            Phase::Out { since, .. } => (Tells::SoFar, since),
             Phase::Quiet { since } => (Tells::All, since),
         };
         let seeds = if tells == Tells::Nothing {
@@ -138,7 +152,20 @@ impl Member {
         } else {
             self.sent(now, core)
         };
-        let Outbox { corrections, .. } = std::mem::take(&mut self.outbox);
+        let beat = self.phase != Phase::Live || self.beat_at() <= now;
+        if beat {
+            let waiting = queue.map_or(0, |queue| core.time_of(queue.backlog()));
+            self.share.count(now, waiting);
+        }
+        let Outbox {
+            mut corrections, ..
+        } = std::mem::take(&mut self.outbox);
+        if tells != Tells::Nothing {
+            // The state may be another one, in which what was granted is not, but what others sent at the time.
+            for one in &mut corrections {
+                one.less.fill(0.0);
+            }
+        }
         let longest = core.plan().longest();
         let news = News {
             guard: micros(core.guard()).floor(),
@@ -146,13 +173,15 @@ impl Member {
             closed: theirs(closed),
             since,
             tells,
+            // What is sent later in this same microsecond is told by the next.
             written: if self.offset.is_known() {
-                self.offset.theirs(now)
+                self.offset.theirs(now) - 1.0
             } else {
                 0.0
             },
             expected: self.members.max(1.0),
-            beat: true,
+            beat,
+            want: self.share.told(),
             // Twice the longest window, but never so short that a pause looks like a wipe.
             ttl: (micros(longest) / 500.0).ceil().max(LEAST_TTL),
             corrections,
@@ -177,6 +206,7 @@ impl Member {
             Guard::Learned => micros(guard) - micros(self.guard),
         };
         self.guard = guard;
+        self.err = self.offset.err(now);
         let longest = core.plan().shortest() / 4;
         let most_guard = match core.plan().settings.guard {
             Guard::Fixed(_) => micros(guard),
@@ -185,7 +215,7 @@ impl Member {
         Learned {
             delta: delta.round(),
             most_guard: most_guard.floor(),
-            err: self.offset.err(now),
+            err: self.err,
         }
     }
 

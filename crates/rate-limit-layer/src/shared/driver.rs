@@ -18,8 +18,9 @@ use crate::watch;
 
 /// Calls the store for all partitions of an instance; to be spawned.
 ///
-/// It ends when the last [`SharedStore`](super::SharedStore) and limiter are gone. If it is dropped before,
-/// they go on as [without the store](super::Outage).
+/// It ends when the last [`SharedStore`](super::SharedStore) and limiter are gone. If it is dropped before, with its
+/// task or its runtime, they go on as [without the store](super::Outage) at once and for good: also those who wait,
+/// who under [`Outage::Closed`](super::Outage::Closed) are refused when they cannot wait any longer.
 #[must_use = "nothing is granted unless it is spawned"]
 pub struct StoreDriver {
     inner: Arc<Inner>,

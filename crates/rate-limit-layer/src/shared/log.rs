@@ -62,7 +62,7 @@ impl Log {
     /// The first slot from `slot` on in which `cost` has room. Entries count `more` than their window.
     pub(super) fn room(&self, slot: f64, cost: f64, shape: &Shape, more: f64) -> Room {
         let span = shape.window + more;
-        let mut slot = slot;
+        let mut slot = slot.max(self.last());
         let tolerance = if shape.burst > cost {
             ((shape.burst - cost) * span / shape.most)
                 .floor()

@@ -7,7 +7,7 @@ use super::outage::Outage;
 use super::shape;
 use super::share::Share;
 use super::store::Inner;
-use super::wire::{Correction, Known};
+use super::wire::{Correction, Head, Known};
 use crate::Cost;
 use crate::core::Core;
 use crate::plan::Plan;
@@ -27,6 +27,13 @@ pub(crate) struct Member {
     pub(super) share: Share,
     pub(super) members: f64,
 
+    /// How much of each limit was used by all when that was told last.
+    pub(super) used: Vec<f64>,
+
+    /// What part of the limits is its own while the store is out of reach, and from when on.
+    pub(super) own: Option<f64>,
+    pub(super) begins: u64,
+
     /// Whether it has to do with this partition at all: what nothing limits is not shared.
     pub(super) applies: bool,
 
@@ -43,8 +50,9 @@ pub(crate) struct Member {
     pub(super) quota: Vec<u8>,
     pub(super) is_new: bool,
 
-    /// The guard that the others know of.
+    /// The guard that the others know of, and by how many microseconds they know its clock may be wrong.
     pub(super) guard: u64,
+    pub(super) err: f64,
 
     /// When the store answered last, when all was told last, when it was tried last, and when it may be
     /// tried again.
@@ -67,8 +75,9 @@ pub(super) enum Phase {
     /// Is granted slots.
     Live,
 
-    /// The store is out of reach, since then on its own clock.
-    Out { since: f64 },
+    /// The store is out of reach, since then on its own clock. Alone, it goes by a part of the limits; before, by the
+    /// slots that it was granted, which are as good as ever.
+    Out { since: f64, alone: bool },
 
     /// It is back, and nothing more is sent until it knows of all that was sent since then.
     Quiet { since: f64 },
@@ -124,6 +133,9 @@ impl Member {
             offset: Offset::default(),
             share: Share::default(),
             members: store.members(),
+            used: Vec::new(),
+            own: None,
+            begins: 0,
             applies: applies(plan),
             next: 0,
             slots: VecDeque::new(),
@@ -133,6 +145,7 @@ impl Member {
             is_new: false,
             quota,
             guard: plan.settings.guard.start(),
+            err: 0.0,
             contact: 0,
             beat: 0,
             attempt: 0,
@@ -145,13 +158,13 @@ impl Member {
     pub(crate) fn begin(&mut self, now: u64, core: &mut Core) {
         if self.store.is_down() {
             // Others found the store out of reach; nobody needs to find it again.
-            self.go_out(now, core);
+            self.go_out(now, now, core, false);
         }
     }
 
     /// Whether the store says when to send, and not the log of this instance.
     pub(crate) fn paces(&self) -> bool {
-        self.applies && (!self.is_out() || self.part().is_none())
+        self.applies && !matches!(self.phase, Phase::Out { alone: true, .. })
     }
 
     pub(crate) const fn is_out(&self) -> bool {
@@ -174,6 +187,7 @@ impl Member {
     /// Takes the first slot for `cost`. Returns when it was granted on the store's clock; 0 for none.
     pub(crate) fn take(&mut self, now: u64, cost: Cost, plan: &Plan) -> u64 {
         self.drop_late(now, plan);
+        self.share.took(plan.time(&cost));
         let Some(slot) = self.slots.pop_front() else {
             return 0;
         };
@@ -208,6 +222,15 @@ impl Member {
     pub(super) fn outdo(&mut self, epoch: f64) {
         let version = shape::version(epoch).saturating_add(1);
         self.known.epoch = shape::epoch(version, &self.quota);
+        self.known.version = 0.0;
+        self.used.clear();
+    }
+
+    /// Takes note of what a state begins with, if it is the one that is known, with the quota that is known.
+    pub(super) fn know(&mut self, head: &Head) {
+        if head.generation == self.known.generation && head.epoch == self.known.epoch {
+            self.known.version = head.version;
+        }
     }
 
     /// Gives up slots that are too late, and has the store called if there is
@@ -277,10 +300,10 @@ impl Member {
         self.slots.clear();
     }
 
-    /// What part of the limits is its own while the store is out of reach.
-    pub(super) fn part(&self) -> Option<f64> {
+    /// What part of the limits is its own from now on, should the store be out of reach.
+    pub(super) fn part(&self, now: u64) -> Option<f64> {
         match self.store.outage() {
-            Outage::LastShare => self.share.of(self.members),
+            Outage::LastShare => self.share.of(now, self.members),
             Outage::Share(of) => Some(1.0 / f64::from(of.get())),
             Outage::Closed => None,
             Outage::Open => Some(1.0),
@@ -288,8 +311,9 @@ impl Member {
     }
 
     /// What part of the slots it gets of late.
-    pub(crate) fn usual_part(&self) -> f64 {
-        self.share.of(self.members).unwrap_or(1.0).max(0.01)
+    pub(crate) fn usual_part(&self, now: u64) -> f64 {
+        let usual = self.share.usual(now, self.members);
+        usual.unwrap_or(1.0).max(0.01)
     }
 
     /// Whether nothing is granted, or to be told, or in flight.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::log::Log;
 use super::shape::{NUMBERS, Shape};
-use super::wire::{Call, Script, bytes, numbers};
+use super::wire::{Call, HEAD, Script, bytes, numbers};
 
 /// The state of one partition, once there is one.
 #[derive(Clone, Debug, Default)]
@@ -24,16 +24,18 @@ struct State {
     frozen_tokens: f64,
     closed: f64,
     members: f64,
+    guard: f64,
+    err: f64,
     ttl: f64,
     expected: f64,
     seeded: f64,
-    now: f64,
-    guard: f64,
-    err: f64,
-    last: f64,
-    calls: f64,
-    granted: f64,
+
+    /// Changes with any of what stands before it; negative while all are held.
+    version: f64,
+    horizon: f64,
+    renew: f64,
     skew: f64,
+    now: f64,
     logs: Vec<Log>,
     quota: Vec<u8>,
 
@@ -51,12 +53,17 @@ struct Seen {
     /// In which generation it told that it sends nothing more.
     quiet: f64,
     at: f64,
+
+    /// What part of the quota it wants, and by how much its clock may be wrong.
+    want: f64,
+    err: f64,
 }
 
 const FINE: f64 = 0.0;
 const STALE: f64 = 1.0;
 const HELD: f64 = 2.0;
 const OTHER: f64 = 3.0;
+const NEWS: f64 = 4.0;
 
 /// How far ahead the first two requests of a call may be granted slots, and the others of all members
 /// together.
@@ -66,6 +73,10 @@ const HORIZON: f64 = 250_000.0;
 /// How long it is waited for members to tell what they sent, and when one counts as gone.
 const HOLD: f64 = 1_500_000.0;
 const GONE: f64 = 25_000_000.0;
+
+/// How long what a member wants, and how wrong its clock is, counts: so long, or so long for each member.
+const LATELY: f64 = 3_500_000.0;
+const LATELY_EACH: f64 = 70_000.0;
 
 /// The numbers of a call, one after the other.
 struct Numbers(std::vec::IntoIter<f64>);
@@ -108,44 +119,50 @@ impl Model {
 
     fn reserve(&mut self, now: f64, mut ask: Numbers, limits: usize) -> Vec<u8> {
         let Some(state) = &mut self.state else {
-            let mut nothing = vec![STALE, now, 0.0, 0.0, 0.0, now];
-            nothing.resize(17, 0.0);
+            let mut nothing = vec![STALE, now, now];
+            nothing.resize(HEAD, 0.0);
             return bytes(&nothing);
         };
-        let (generation, epoch, seen) = (ask.one(), ask.one(), ask.one());
-        let (delta, most_guard, err) = (ask.one(), ask.one(), ask.one());
+        let (version, seen) = (ask.one(), ask.one());
         let requests = ask.count();
         let shapes = ask.shapes(limits, NUMBERS - 1);
+        let wanted: Vec<_> = (0..requests.max(1))
+            .map(|_| (ask.one() != 0.0, ask.some(limits)))
+            .collect();
+        let (horizon, generation, epoch) = (ask.one(), ask.one(), ask.one());
         let now = now + state.skew;
         let (skew, now) = if state.now > now {
             (state.skew + state.now - now, state.now)
         } else {
             (state.skew, now)
         };
-        let status = if generation != state.generation || seen > state.calls {
-            STALE
-        } else if state.hold > 0.0 {
-            HELD
-        } else if epoch != state.epoch {
-            OTHER
-        } else {
-            FINE
-        };
-        if status != FINE {
-            let next = if status == HELD { state.hold } else { now };
-            return state.answer(status, now, next, &[]);
+        let news = version != state.version;
+        if news || seen > state.now {
+            let status = if generation != state.generation || seen > state.now {
+                STALE
+            } else if state.hold > 0.0 {
+                HELD
+            } else if epoch != state.epoch {
+                OTHER
+            } else {
+                FINE
+            };
+            if status != FINE {
+                let next = if status == HELD { state.hold } else { now };
+                return state.answer(status, now, next, &[]);
+            }
+        }
+        let has_news = news || skew != state.skew || now > state.renew;
+        if now > state.renew {
+            state.renew = now + state.ttl * 250.0;
         }
         state.skew = skew;
         state.now = now;
-        state.guard = (state.guard + delta).min(most_guard).max(0.0);
-        state.err = (state.err - 1.0).max(err);
         let more = state.guard + state.err;
-        let horizon = (HORIZON / state.members).max(20_000.0 + 4.0 * err);
-        let (mut slots, mut next) = (Vec::new(), now);
-        for _ in 0..requests {
-            let tokens = ask.one() != 0.0;
-            let costs = ask.some(limits);
-            let mut slot = now.max(state.last).max(state.frozen).max(state.closed);
+        let opens = now.max(state.frozen).max(state.closed);
+        let (mut slots, mut next) = (Vec::new(), 0.0);
+        for (tokens, costs) in wanted.into_iter().take(requests) {
+            let mut slot = opens;
             if tokens {
                 slot = slot.max(state.frozen_tokens);
             }
@@ -155,8 +172,12 @@ impl Model {
                 slot = room.map_or(slot, |room| room.slot);
                 rooms.push(room);
             }
-            let ahead = if slots.len() < 2 { AHEAD } else { horizon };
-            if slot - now > ahead {
+            let ahead = if slots.len() < 2 {
+                AHEAD
+            } else {
+                state.horizon.max(horizon)
+            };
+            if slot > now + ahead {
                 next = slot;
                 break;
             }
@@ -166,13 +187,14 @@ impl Model {
                     log.take(slot, *cost, room, shape, more);
                 }
             }
-            state.last = slot;
-            state.granted += 1.0;
-            next = slot;
             slots.push(slot);
         }
-        state.calls += 1.0;
-        state.answer(FINE, now, next, &bytes(&slots))
+        if has_news || next > 0.0 || slots.is_empty() {
+            return state.answer(NEWS, now, next, &bytes(&slots));
+        }
+        let mut answer = bytes(&[FINE, now]);
+        answer.extend(bytes(&slots));
+        answer
     }
 }
 
@@ -184,7 +206,6 @@ impl State {
         self.hold = now + HOLD;
         self.expected = expected;
         self.seeded = 0.0;
-        self.last = now;
         for log in &mut self.logs {
             *log = Log::new(log.shape, Vec::new(), 0.0);
         }
@@ -201,7 +222,6 @@ impl State {
             let more = self.guard + self.err;
             let mut log = Log::new(*shape, entries, more);
             log.full = kept.map_or(now, |kept| kept.full);
-            self.last = self.last.max(log.last());
             self.logs.push(log);
         }
     }
@@ -218,23 +238,21 @@ impl State {
         *log = Log::new(log.shape, all, more);
         // However much it is, the log holds it back no longer than a window.
         log.full = log.full.min(now + log.shape.window + more);
-        self.last = self.last.max(log.last());
     }
 
-    fn members(&mut self) -> f64 {
-        let since = self.now - GONE;
-        self.seen.retain(|_, seen| seen.at >= since);
-        super::number::count(self.seen.len() as u64)
+    /// How many there are, what parts those want who told so lately, and by how much their clocks may be wrong.
+    fn members(&mut self, now: f64) -> (f64, Vec<f64>, f64) {
+        self.seen.retain(|_, seen| seen.at >= now - GONE);
+        let lately = now - LATELY.max((self.members * LATELY_EACH).min(GONE));
+        let fresh: Vec<_> = self.seen.values().filter(|one| one.at >= lately).collect();
+        let wants = fresh.iter().map(|one| one.want).collect();
+        let err = fresh.iter().map(|one| one.err).fold(0.0, f64::max);
+        (super::number::count(self.seen.len() as u64), wants, err)
     }
 
-    fn answer(&self, status: f64, now: f64, next: f64, rest: &[u8]) -> Vec<u8> {
-        let mut answer = bytes(&[
-            status,
-            now,
-            self.guard,
-            self.calls,
-            self.granted,
-            next,
+    /// What all of a generation know.
+    fn rare(&self) -> [f64; 12] {
+        [
             self.generation,
             self.hold,
             self.epoch,
@@ -242,12 +260,35 @@ impl State {
             self.frozen_tokens,
             self.closed,
             self.members,
+            self.guard,
+            self.err,
             self.ttl,
             self.expected,
             self.seeded,
-            0.0,
-        ]);
+        ]
+    }
+
+    fn answer(&self, status: f64, now: f64, next: f64, rest: &[u8]) -> Vec<u8> {
+        let mut answer = bytes(&[status, now, next]);
+        answer.extend(bytes(&self.rare()));
+        answer.extend(bytes(&[self.version]));
         answer.extend_from_slice(rest);
         answer
     }
+}
+
+/// The level up to which each gets what it wants, what each gets besides, so that all is given away, and what all want.
+fn level(mut wants: Vec<f64>) -> [f64; 3] {
+    wants.sort_by(f64::total_cmp);
+    let count = |len: usize| super::number::count(len as u64);
+    let all = wants.iter().fold(0.0, |all, want| all + want);
+    let mut left = 1.0;
+    for (index, want) in wants.iter().enumerate() {
+        let each = left / count(wants.len() - index);
+        if *want > each {
+            return [each, 0.0, all];
+        }
+        left -= want;
+    }
+    [1.0, left / count(wants.len().max(1)), all]
 }

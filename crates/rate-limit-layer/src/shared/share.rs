@@ -1,55 +1,89 @@
-/// What part of all grants of a partition came to this instance lately: what it may go on with when the
-/// store is out of reach.
+use super::number::count;
+use super::wire::Parts;
+
+/// What part of the quota this instance may go on with when the store is out of reach: its fair share of what all of
+/// the fleet want.
 ///
-/// Each instance averages the same grants over the same time, so the shares of all are 1 together.
+/// Each tells the store what part it wants: of what came up lately, and of what waits. The store answers up to which
+/// level all can have what they want, so the shares of all are 1 together.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Share {
-    value: Option<f64>,
+    /// How much of the quota came up lately, as a part of it.
+    came: f64,
 
-    /// What was granted to all by then, and to this one since.
-    granted: f64,
-    ours: f64,
+    /// When that was reckoned, what of the quota was taken since, and what was waited for then, in nanoseconds.
     since: u64,
+    taken: u64,
+    waited: u64,
+
+    /// What was told last, and what the store made of what was told before that.
+    told: f64,
+    heard: Option<Heard>,
 }
 
-/// The least that is averaged over: grants, and nanoseconds.
-const GRANTS: f64 = 20.0;
-const LEAST: u64 = 1_000_000_000;
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    at: u64,
+    want: f64,
+    parts: Parts,
+}
 
-/// In what time what was before counts for a third, in nanoseconds.
+/// In what time what was before counts for a third, and what waits is to be sent, in nanoseconds.
 const MEMORY: f64 = 10e9;
 
+/// How long what was heard holds: an instance that wanted nothing does not ask.
+const HOLDS: u64 = 30_000_000_000;
+
 impl Share {
-    /// So many were granted to this instance, and `granted` to all since the state began.
-    pub(super) fn learn(&mut self, now: u64, ours: usize, granted: f64) {
-        if granted < self.granted || self.since == 0 {
-            // The state is another one.
-            self.granted = granted;
-            self.ours = 0.0;
-            self.since = now;
-            return;
-        }
-        self.ours += super::number::count(ours as u64);
-        let (all, time) = (granted - self.granted, now.saturating_sub(self.since));
-        if time < LEAST || all < GRANTS {
-            return;
-        }
-        let now_is = (self.ours / all).min(1.0);
-        let weight = 1.0 - (-super::number::count(time) / MEMORY).exp();
-        self.value = Some(
-            self.value
-                .map_or(now_is, |value| value + weight * (now_is - value)),
-        );
-        self.granted = granted;
-        self.ours = 0.0;
-        self.since = now;
+    /// So much of the quota was taken, in nanoseconds that it takes to come again.
+    pub(super) const fn took(&mut self, time: u64) {
+        self.taken = self.taken.saturating_add(time);
     }
 
-    /// The share, from 0 to 1; without any of its own, an equal one of so many `members`.
-    pub(super) fn of(&self, members: f64) -> Option<f64> {
-        self.value
+    /// Reckons what part of the quota is wanted, while so many nanoseconds of it are waited for.
+    pub(super) fn count(&mut self, now: u64, waiting: u64) {
+        let time = now.saturating_sub(self.since);
+        if self.since == 0 {
+            self.since = now;
+        } else if time > 0 {
+            let came = (count(self.taken) + count(waiting) - count(self.waited)).max(0.0);
+            let weight = 1.0 - (-count(time) / MEMORY).exp();
+            self.came += weight * (came / count(time) - self.came);
+            (self.since, self.taken) = (now, 0);
+        }
+        self.waited = waiting;
+        self.told = self.came + count(waiting) / MEMORY;
+    }
+
+    /// What part of the quota is wanted.
+    pub(super) const fn told(&self) -> f64 {
+        self.told
+    }
+
+    /// The store answered what was told last.
+    pub(super) fn heard(&mut self, now: u64, parts: Parts) {
+        self.heard = Some(Heard {
+            at: now,
+            want: self.told,
+            parts,
+        });
+    }
+
+    /// The share, from 0 to 1; if nothing was heard lately, an equal one of so many `members`.
+    pub(super) fn of(&self, now: u64, members: f64) -> Option<f64> {
+        let lately = |heard: &Heard| heard.at.saturating_add(HOLDS) >= now;
+        self.heard
+            .filter(lately)
+            .map(|Heard { want, parts, .. }| want.min(parts.level) + parts.besides)
             .or((members >= 1.0).then(|| 1.0 / members))
             .map(|share| share.clamp(0.0, 1.0))
+    }
+
+    /// What it gets while the store says when to send: also what others leave.
+    pub(super) fn usual(&self, now: u64, members: f64) -> Option<f64> {
+        let left = self.heard.map(|it| 1.0 - (it.parts.wanted - it.want));
+        let share = self.of(now, members)?;
+        Some(left.map_or(share, |left| share.max(left.min(1.0))))
     }
 }
 
@@ -60,23 +94,64 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     #[test]
-    fn it_follows_what_is_granted_and_shares_add_up() {
-        let mut shares = [Share::default(), Share::default()];
-        let (mut granted, parts) = (0.0, [3_usize, 1]);
-        for second in 1..60 {
-            granted += 100.0;
-            for (share, part) in shares.iter_mut().zip(parts) {
-                share.learn(second * SECOND, part * 25, granted);
-            }
+    fn what_is_wanted_is_what_came_and_what_waits() {
+        let mut share = Share::default();
+        share.count(SECOND, 0);
+        assert!(share.told().abs() < 1e-9);
+        let mut waiting = 0;
+        for second in 2..60 {
+            // A quarter of the quota is taken, and as much comes up that has to wait.
+            share.took(SECOND / 4);
+            waiting += SECOND / 4;
+            share.count(second * SECOND, waiting);
+            let came = share.told() - count(waiting) / MEMORY;
+            assert!(came > 0.0 && came < 0.51, "{came}");
         }
-        let [one, other] = shares.map(|share| share.of(2.0).unwrap());
-        assert!((one - 0.75).abs() < 0.01 && (other - 0.25).abs() < 0.01);
+        let came = share.told() - count(waiting) / MEMORY;
+        assert!((came - 0.5).abs() < 0.01, "{came}");
+    }
+
+    #[test]
+    fn it_is_what_is_wanted_up_to_the_level_and_what_is_left() {
+        let mut share = Share::default();
+        share.count(SECOND, 4 * SECOND);
+        let parts = |level, besides| Parts {
+            level,
+            besides,
+            wanted: 1.2,
+        };
+        for (level, besides, expected) in [(0.3, 0.0, 0.3), (0.5, 0.0, 0.4), (1.0, 0.1, 0.5)] {
+            share.heard(SECOND, parts(level, besides));
+            let found = share.of(2 * SECOND, 8.0).unwrap();
+            assert!((found - expected).abs() < 1e-9, "{found}");
+        }
     }
 
     #[test]
     fn a_newcomer_has_an_equal_share_and_a_stranger_none() {
-        let share = Share::default();
-        assert_eq!(share.of(4.0), Some(0.25));
-        assert_eq!(share.of(0.0), None);
+        let mut share = Share::default();
+        assert_eq!(share.of(SECOND, 4.0), Some(0.25));
+        assert_eq!(share.of(SECOND, 0.0), None);
+        // And so has one who was idle for so long that the others forgot it.
+        share.heard(SECOND, Parts::default());
+        assert_eq!(share.of(2 * SECOND, 4.0), Some(0.0));
+        assert_eq!(share.of(60 * SECOND, 4.0), Some(0.25));
+    }
+
+    #[test]
+    fn who_wants_anything_alone_has_all() {
+        let mut share = Share::default();
+        share.count(SECOND, SECOND);
+        share.heard(
+            SECOND,
+            Parts {
+                level: 1.0,
+                besides: 0.1125,
+                wanted: 0.1,
+            },
+        );
+        assert_eq!(share.usual(SECOND, 8.0), Some(1.0));
+        let found = share.of(SECOND, 8.0).unwrap();
+        assert!((found - 0.2125).abs() < 1e-9);
     }
 }

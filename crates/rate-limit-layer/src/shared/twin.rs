@@ -87,10 +87,9 @@ impl<'a> World<'a> {
             Step::Reserve {
                 who,
                 costs,
-                delta,
-                err,
+                horizon,
                 scale,
-            } => self.reserve(who, &costs, f64::from(delta), f64::from(err), scale),
+            } => self.reserve(who, &costs, f64::from(horizon), scale),
             Step::Sync {
                 who,
                 out,
@@ -99,7 +98,8 @@ impl<'a> World<'a> {
                 seeds,
                 beat,
                 tells,
-            } => self.sync(who, out, freeze, &settle, &seeds, (beat, tells)),
+                learned,
+            } => self.sync(who, out, freeze, &settle, &seeds, (beat, tells, learned)),
             Step::SetQuota(who, which) => {
                 let member = &mut self.members[who];
                 member.quota = which;
@@ -107,8 +107,9 @@ impl<'a> World<'a> {
                 member.granted.clear();
                 let written = shape::written(&quotas()[which]);
                 member.known.epoch = shape::epoch(member.version, &written);
+                member.known.version = 0.0;
             }
-            Step::Ahead(who) => self.members[who].known.calls += 1.0,
+            Step::Ahead(who) => self.members[who].known.seen += 60e6,
             Step::Wipe => {
                 self.model = Model::default();
                 if let Some((server, _)) = &mut self.server {
@@ -122,7 +123,7 @@ impl<'a> World<'a> {
         shapes(&quotas()[self.members[who].quota], scale)
     }
 
-    fn reserve(&mut self, who: usize, costs: &[(u64, u64)], delta: f64, err: f64, scale: f64) {
+    fn reserve(&mut self, who: usize, costs: &[(u64, u64)], horizon: f64, scale: f64) {
         let counted = self.counted.is_some();
         let shapes = self.shapes(who, if counted { 1.0 } else { scale });
         let quota = quotas()[self.members[who].quota];
@@ -140,12 +141,7 @@ impl<'a> World<'a> {
                 costs: cost(*it),
             })
             .collect();
-        let learned = Learned {
-            delta: if counted { 0.0 } else { delta },
-            most_guard: 250_000.0,
-            err,
-        };
-        let numbers = wire::reserve(self.members[who].known, learned, &shapes, &wanted);
+        let numbers = wire::reserve(self.members[who].known, &shapes, &wanted, horizon);
         let reply = self.call(&Call {
             script: Script::Reserve(shapes.len()),
             numbers,
@@ -153,7 +149,11 @@ impl<'a> World<'a> {
             quota: Vec::new(),
         });
         if reply.status == Status::Fine {
-            self.members[who].known.calls = reply.calls;
+            let known = &mut self.members[who].known;
+            known.seen = reply.now;
+            if let Some(head) = &reply.head {
+                known.version = head.version;
+            }
             for (slot, wanted) in reply.slots().into_iter().zip(wanted) {
                 assert!(slot >= reply.now);
                 self.granted(slot, &wanted.costs);
@@ -169,13 +169,14 @@ impl<'a> World<'a> {
         freeze: Option<(usize, u64)>,
         settle: &[(usize, u64)],
         seeds: &[u64],
-        (beat, tells): (bool, usize),
+        (beat, tells, (delta, err, want)): (bool, usize, (i32, u32, f64)),
     ) {
         let shapes = self.shapes(who, 1.0);
         let counted = self.counted.is_some();
         let mut news = News {
             guard: GUARD,
             beat,
+            want,
             ttl: 120_000.0,
             expected: 3.0,
             ..News::default()
@@ -234,9 +235,9 @@ impl<'a> World<'a> {
         news.written = self.now - f64::from(u8::from(beat)) * 300_000.0;
         let member = &self.members[who];
         let learned = Learned {
-            delta: 0.0,
+            delta: if counted { 0.0 } else { f64::from(delta) },
             most_guard: 250_000.0,
-            err: 100.0,
+            err: f64::from(err),
         };
         let numbers = wire::sync(member.known, learned, &shapes, &news);
         let reply = self.call(&Call {
@@ -246,15 +247,18 @@ impl<'a> World<'a> {
             quota: shape::written(&quotas()[member.quota]),
         });
         let member = &mut self.members[who];
+        let head = reply.head.unwrap();
         if reply.status == Status::OtherQuota {
             let theirs = shape::quota(&reply.rest).unwrap();
             member.quota = quotas().iter().position(|quota| *quota == theirs).unwrap();
-            member.version = shape::version(reply.epoch);
-            member.known.epoch = reply.epoch;
+            member.version = shape::version(head.epoch);
+            member.known.epoch = head.epoch;
+            member.known.version = 0.0;
             member.granted.clear();
         } else if reply.status == Status::Fine {
-            member.known.generation = reply.generation;
-            member.known.calls = reply.calls;
+            member.known.generation = head.generation;
+            member.known.version = head.version;
+            member.known.seen = reply.now;
         }
     }
 

@@ -27,9 +27,13 @@ pub(crate) struct Call {
 /// What the state was when this was asked, as far as is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Known {
+    /// Of all that seldom changes; 0 or less for none that anything is granted to.
+    pub(super) version: f64,
     pub(super) generation: f64,
     pub(super) epoch: f64,
-    pub(super) calls: f64,
+
+    /// When the state was written that was seen last, on the store's clock.
+    pub(super) seen: f64,
 }
 
 /// What was learned since, for all to know.
@@ -65,6 +69,9 @@ pub(super) struct News {
     pub(super) tells: Tells,
     pub(super) expected: f64,
     pub(super) beat: bool,
+
+    /// What part of the quota is wanted.
+    pub(super) want: f64,
 
     /// In milliseconds.
     pub(super) ttl: f64,
@@ -115,38 +122,47 @@ pub(super) enum Status {
 pub(crate) struct Reply {
     pub(super) status: Status,
     pub(super) now: f64,
-    pub(super) guard: f64,
-    pub(super) calls: f64,
-    pub(super) granted: f64,
 
-    /// When the first that was granted nothing could be sent, or until when all are held.
-    pub(super) next: f64,
+    /// When the first that was granted nothing could be sent, if there is one.
+    pub(super) next: Option<f64>,
+
+    /// What the state begins with, unless that is known.
+    pub(super) head: Option<Head>,
+
+    /// Slots, parts, or another quota.
+    pub(super) rest: Vec<u8>,
+}
+
+/// What seldom changes of a state.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
     pub(super) generation: f64,
     pub(super) hold: f64,
     pub(super) epoch: f64,
     pub(super) frozen: [f64; 2],
     pub(super) closed: f64,
     pub(super) members: f64,
-
-    /// Slots, or another quota.
-    pub(super) rest: Vec<u8>,
+    pub(super) guard: f64,
+    pub(super) version: f64,
 }
 
-pub(super) fn reserve(
-    known: Known,
-    learned: Learned,
-    shapes: &[Shape],
-    wanted: &[Wanted],
-) -> Vec<u8> {
-    let mut numbers = vec![
-        known.generation,
-        known.epoch,
-        known.calls,
-        learned.delta,
-        learned.most_guard,
-        learned.err,
-        count(wanted.len() as u64),
-    ];
+/// How the quota is shared out among those who want it: each gets what it wants up to the level, and something
+/// besides if that is less than all. Parts of the quota.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Parts {
+    pub(super) level: f64,
+    pub(super) besides: f64,
+    pub(super) wanted: f64,
+}
+
+/// Asks for slots, of use up to so many microseconds ahead.
+pub(super) fn reserve(known: Known, shapes: &[Shape], wanted: &[Wanted], horizon: f64) -> Vec<u8> {
+    let version = if known.version > 0.0 {
+        known.version
+    } else {
+        f64::NEG_INFINITY
+    };
+    let mut numbers = vec![version, known.seen, count(wanted.len() as u64)];
     for shape in shapes {
         // All but the unit, which matters only to a new quota.
         numbers.extend(shape.numbers().iter().take(6));
@@ -155,6 +171,10 @@ pub(super) fn reserve(
         numbers.push(f64::from(u8::from(wanted.tokens)));
         numbers.extend(&wanted.costs);
     }
+    if wanted.is_empty() {
+        numbers.extend(std::iter::repeat_n(0.0, 1 + shapes.len()));
+    }
+    numbers.extend([horizon, known.generation, known.epoch]);
     bytes(&numbers)
 }
 
@@ -162,7 +182,7 @@ pub(super) fn sync(known: Known, learned: Learned, shapes: &[Shape], news: &News
     let mut numbers = vec![
         known.generation,
         known.epoch,
-        known.calls,
+        known.seen,
         news.guard,
         learned.delta,
         learned.most_guard,
@@ -175,6 +195,7 @@ pub(super) fn sync(known: Known, learned: Learned, shapes: &[Shape], news: &News
         f64::from(news.tells as u8),
         news.expected,
         f64::from(u8::from(news.beat)),
+        news.want,
         news.ttl,
         count(shapes.len() as u64),
         count(news.corrections.len() as u64),
@@ -196,14 +217,30 @@ pub(super) fn sync(known: Known, learned: Learned, shapes: &[Shape], news: &News
 impl Reply {
     /// Reads an answer; `None` if it is none.
     pub(super) fn read(answer: &[u8]) -> Option<Self> {
+        let (start, rest) = answer.split_at_checked(16)?;
+        let &[status, now] = numbers(start).as_slice() else {
+            return None;
+        };
+        let status = match cast(status) {
+            0 => {
+                return Some(Self {
+                    status: Status::Fine,
+                    now,
+                    next: None,
+                    head: None,
+                    rest: rest.to_vec(),
+                });
+            }
+            1 => Status::Stale,
+            2 => Status::Held,
+            3 => Status::OtherQuota,
+            4 => Status::Fine,
+            _ => return None,
+        };
         let (head, rest) = answer.split_at_checked(8 * HEAD)?;
-        let head = numbers(head);
         let &[
-            status,
-            now,
-            guard,
-            calls,
-            granted,
+            _,
+            _,
             next,
             generation,
             hold,
@@ -212,31 +249,27 @@ impl Reply {
             frozen_tokens,
             closed,
             members,
+            guard,
             ..,
-        ] = head.as_slice()
+            version,
+        ] = numbers(head).as_slice()
         else {
             return None;
-        };
-        let status = match cast(status) {
-            0 => Status::Fine,
-            1 => Status::Stale,
-            2 => Status::Held,
-            3 => Status::OtherQuota,
-            _ => return None,
         };
         Some(Self {
             status,
             now,
-            guard,
-            calls,
-            granted,
-            next,
-            generation,
-            hold,
-            epoch,
-            frozen: [frozen, frozen_tokens],
-            closed,
-            members,
+            next: (next > 0.0).then_some(next),
+            head: Some(Head {
+                generation,
+                hold,
+                epoch,
+                frozen: [frozen, frozen_tokens],
+                closed,
+                members,
+                guard,
+                version,
+            }),
             rest: rest.to_vec(),
         })
     }
@@ -245,10 +278,22 @@ impl Reply {
     pub(super) fn slots(&self) -> Vec<f64> {
         numbers(&self.rest)
     }
+
+    /// How the quota is shared out, and how much is used of each limit, if that was told.
+    pub(super) fn parts(&self) -> Option<(Parts, Vec<f64>)> {
+        let numbers = numbers(&self.rest);
+        let (&[level, besides, wanted], used) = numbers.split_first_chunk()?;
+        let parts = Parts {
+            level,
+            besides,
+            wanted,
+        };
+        Some((parts, used.to_vec()))
+    }
 }
 
-/// Six numbers of the call, and the eleven that a state begins with.
-const HEAD: usize = 17;
+/// Three numbers of the call, and the thirteen that a state begins with.
+pub(super) const HEAD: usize = 16;
 
 pub(super) fn bytes(numbers: &[f64]) -> Vec<u8> {
     numbers.iter().flat_map(|one| one.to_le_bytes()).collect()

@@ -37,7 +37,7 @@ impl State {
             if let Some(reply) = reply {
                 return member.answered(now, began, kind, reply, core);
             }
-            member.failed(now, kind, core);
+            member.failed(now, began, kind, core);
             None
         });
         if let Some(quota) = quota.flatten() {

@@ -474,6 +474,49 @@ async fn without_its_driver_an_instance_goes_on_as_in_an_outage() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_when_the_driver_is_dropped_goes_by_the_outage() {
+    let fleet = Fleet::new(2);
+    let one = &fleet.instances[0];
+    let mut waiting = JoinSet::new();
+    for _ in 0..80 {
+        waiting.spawn(one.service.clone().oneshot(request()));
+    }
+    pass(100).await;
+    one.driver.abort();
+    pass(5_000).await;
+    let mut answered = 0;
+    while let Some(answer) = waiting.try_join_next() {
+        assert_eq!(answer.unwrap().unwrap().status(), StatusCode::OK);
+        answered += 1;
+    }
+    assert_eq!(answered, 80);
+    fleet.check(&QUOTA);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_when_the_driver_is_dropped_and_may_not_go_on_is_refused_in_time() {
+    let fleet = Fleet::with(1, QUOTA, Outage::Closed);
+    let one = &fleet.instances[0];
+    let mut waiting = JoinSet::new();
+    for _ in 0..80 {
+        let mut request = request();
+        let start_by = StartBy(Instant::now() + ms(2_000));
+        request.extensions_mut().insert(start_by);
+        waiting.spawn(one.service.clone().oneshot(request));
+    }
+    pass(100).await;
+    one.driver.abort();
+    pass(2_100).await;
+    let mut refused = 0;
+    while let Some(answer) = waiting.try_join_next() {
+        let status = answer.unwrap().unwrap().status();
+        refused += usize::from(status == StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert!(waiting.is_empty(), "{} still wait", waiting.len());
+    assert!(refused >= 60, "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_driver_ends_with_the_last_handle() {
     let mut fleet = Fleet::new(1);
     let one = fleet.instances.pop().unwrap();

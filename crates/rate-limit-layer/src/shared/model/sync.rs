@@ -1,8 +1,8 @@
 //! The twin of the script that does all but granting.
 
-use super::{FINE, Model, Numbers, OTHER, STALE, Seen, State};
+use super::{HORIZON, Model, NEWS, Numbers, OTHER, STALE, Seen, State, level};
 use crate::shared::shape::NUMBERS;
-use crate::shared::wire::Call;
+use crate::shared::wire::{Call, bytes};
 
 impl Model {
     #[allow(
@@ -14,7 +14,7 @@ impl Model {
         let (delta, most_guard, err) = (ask.one(), ask.one(), ask.one());
         let (frozen, frozen_tokens, closed) = (ask.one(), ask.one(), ask.one());
         let (since, written, tells) = (ask.one(), ask.one(), ask.one());
-        let (expected, beat, ttl) = (ask.one(), ask.one(), ask.one());
+        let (expected, beat, want, ttl) = (ask.one(), ask.one(), ask.one(), ask.one());
         let (limits, corrections) = (ask.count(), ask.count());
         let shapes = ask.shapes(limits, NUMBERS);
         let corrections: Vec<_> = (0..corrections)
@@ -28,10 +28,11 @@ impl Model {
             .collect();
 
         let fresh = self.state.is_none();
+        let before = self.state.as_ref().map(State::rare);
         let state = self.state.get_or_insert_with(|| State {
             epoch,
-            ttl,
             guard,
+            ttl,
             ..State::default()
         });
         let mut now = now + state.skew;
@@ -43,14 +44,14 @@ impl Model {
             state.now = now;
             state.begin(now, expected);
         } else if generation == state.generation
-            && (seen > state.calls || since > 0.0 && 2.0 * state.now < since + now)
+            && (seen > state.now || since > 0.0 && 2.0 * state.now < since + now)
         {
             // Grants were lost, or nobody was served while this one was out.
-            let expected = state.members();
+            let (expected, ..) = state.members(now);
             state.begin(now, expected);
         }
 
-        let mut status = FINE;
+        let (mut status, mut parts) = (NEWS, Vec::new());
         if epoch > state.epoch || fresh {
             state.take_over(now, &shapes);
             (state.epoch, state.ttl) = (epoch, ttl);
@@ -58,7 +59,7 @@ impl Model {
         } else if epoch < state.epoch {
             status = OTHER;
         }
-        if status == FINE && generation != state.generation && tells == 0.0 {
+        if status == NEWS && generation != state.generation && tells == 0.0 {
             status = STALE;
         }
         state.guard = (state.guard + delta).min(most_guard).max(0.0);
@@ -67,7 +68,7 @@ impl Model {
         state.frozen_tokens = state.frozen_tokens.max(frozen_tokens);
         state.closed = state.closed.max(closed);
 
-        if status == FINE {
+        if status == NEWS {
             let more = state.guard + state.err;
             for (log, shape) in state.logs.iter_mut().zip(&shapes) {
                 log.shape = *shape;
@@ -109,10 +110,16 @@ impl Model {
                 at: now,
                 until_then: until_then.max(written.min(now)),
                 quiet,
+                want,
+                err,
             };
             state.seen.insert(call.member.clone(), seen);
             if beat != 0.0 || known.is_none() {
-                state.members = state.members();
+                let wants;
+                (state.members, wants, state.err) = state.members(now);
+                parts = bytes(&level(wants));
+                let used: Vec<_> = state.logs.iter().map(|log| log.used).collect();
+                parts.extend(bytes(&used));
             }
             if state.hold > 0.0 && state.seeded >= state.expected {
                 state.hold = 0.0;
@@ -129,13 +136,20 @@ impl Model {
             }
         }
         state.now = now;
-        state.calls += 1.0;
+        state.renew = now + state.ttl * 250.0;
+        state.horizon = HORIZON / state.members.max(1.0);
+        if before != Some(state.rare()) {
+            state.version = now.max(state.version.abs() + 1.0);
+            if state.hold > 0.0 {
+                state.version = -state.version;
+            }
+        }
         let next = if state.hold > 0.0 { state.hold } else { now };
-        let theirs = if status == OTHER {
-            state.quota.as_slice()
+        let rest = if status == OTHER {
+            &state.quota
         } else {
-            &[]
+            &parts
         };
-        state.answer(status, now, next, theirs)
+        state.answer(status, now, next, rest)
     }
 }

@@ -1,20 +1,23 @@
 -- Everything but granting: joining the fleet, giving back and settling what was granted, freezes, a new quota.
 -- What it is for comes rarely or in batches, so this one is written to be read.
 --
--- in:  generation, epoch, calls seen, guard, guard delta, most guard, clock error, frozen, frozen tokens, closed,
---      out since, when this was written, whether it tells what was sent (1, and 2 if nothing more is sent),
---      expected members, beat, time to live, limits, corrections,
+-- in:  generation, epoch, time of the state seen last, guard, guard delta, most guard, clock error, frozen, frozen
+--      tokens, closed, out since, when this was written, whether it tells what was sent (1, and 2 if nothing more is
+--      sent), expected members, beat, what part of the quota this one wants, time to live, limits, corrections,
 --      for each limit: most, burst, window, grain, blocks, where its log begins, unit,
 --      for each correction: when it was granted, what to take off by limit, what to add by limit,
 --      for each limit: entries to seed, and when and what each was
 --      the member's name; the quota as the others are to read it
--- out: status, now, guard, calls, granted, next, what the state begins with; then the quota, if theirs is newer
-local OK, STALE, HELD, OTHER = 0, 1, 2, 3
-local HOLD, GONE = 1500000, 25000000
+-- out: status, now, until when all are held, what the state begins with; then the quota, if theirs is newer; or after a
+--      beat the part up to which each gets what it wants, what each gets besides, what all want, and how much is used of
+--      each limit
+local OK, STALE, OTHER = 4, 1, 3
+local HORIZON, HOLD, LATELY, GONE = 250000, 1500000, 3500000, 25000000
 local state, log, fleet = KEYS[1], KEYS[2], KEYS[3]
 local call, pack, take = redis.call, struct.pack, struct.unpack
-local RARE = { 'gen', 'hold', 'epoch', 'frozen', 'frozen_tokens', 'closed', 'members', 'ttl', 'expected', 'seeded', 'out' }
-local BUSY = { 'now', 'guard', 'err', 'last', 'calls', 'granted', 'expire', 'skew' }
+local RARE = { 'gen', 'hold', 'epoch', 'frozen', 'frozen_tokens', 'closed', 'members', 'guard', 'err', 'ttl', 'expected',
+  'seeded' }
+local BUSY = { 'version', 'open', 'horizon', 'more', 'renew', 'skew', 'now' }
 local LIMIT = { 'full', 'used', 'tail', 'head', 'kept', 'sent', 'spent' }
 
 local cursor, arg = 1, ARGV[1]
@@ -29,8 +32,8 @@ local function fields(names, values, into)
   for i, name in ipairs(names) do into[name] = values[i] end
   return into
 end
-local ask = fields({ 'gen', 'epoch', 'calls', 'guard', 'delta', 'most_guard', 'err', 'frozen', 'frozen_tokens', 'closed',
-  'since', 'written', 'tells', 'expected', 'beat', 'ttl', 'limits', 'corrections' }, read(18), {})
+local ask = fields({ 'gen', 'epoch', 'seen', 'guard', 'delta', 'most_guard', 'err', 'frozen', 'frozen_tokens', 'closed',
+  'since', 'written', 'tells', 'expected', 'beat', 'want', 'ttl', 'limits', 'corrections' }, read(19), {})
 local SHAPE = { 'most', 'burst', 'window', 'grain', 'blocks', 'off', 'unit' }
 local shapes = {}
 for i = 1, ask.limits do shapes[i] = fields(SHAPE, read(7), {}) end
@@ -51,14 +54,14 @@ if not now then
 end
 
 -- The state, or a new one.
-local s, limits = { skew = 0 }, {}
+local s, limits = {}, {}
 local old = call('GET', state)
 local theirs = call('HGET', fleet, 'quota')
 if not old or not theirs then
   old, theirs = nil, nil
   call('DEL', state, log, fleet)
-  fields(RARE, { 0, 0, ask.epoch, 0, 0, 0, 0, ask.ttl, 0, 0, 0 }, s)
-  fields(BUSY, { 0, ask.guard, 0, 0, 0, 0, 0, 0 }, s)
+  fields(RARE, { 0, 0, ask.epoch, 0, 0, 0, 0, ask.guard, 0, ask.ttl, 0, 0 }, s)
+  fields(BUSY, { 0, 0, 0, 0, 0, 0, 0 }, s)
 else
   local at = 1
   local function some(names, into)
@@ -76,14 +79,10 @@ else
     end
   end
   for i = 1, count do some(LIMIT, limits[i]) end
-  for i = 1, count do
-    local l = limits[i]
-    local length = (l.head - 1) % 8 * 16
-    l.top, at = string.sub(old, at, at + length - 1), at + length
-    l.block = ''
-    if l.kept >= 0 then
-      l.block, at = string.sub(old, at, at + 127), at + 128
-    end
+  for i, l in ipairs(limits) do
+    local top, block = at + (i - 1) * 128, at + (count + i - 1) * 128
+    l.top = string.sub(old, top, top + (l.head - 1) % 8 * 16 - 1)
+    l.block = l.kept >= 0 and string.sub(old, block, block + 127) or ''
   end
 end
 now = now + s.skew
@@ -128,7 +127,6 @@ local function rebuilt(shape, list)
     l.used = l.used + entry[2]
     l.full = math.max(l.full, entry[1]) + time(shape, entry[2])
     l.sent, l.spent = entry[1], entry[2]
-    s.last = math.max(s.last, entry[1])
     text[i + 1] = pack('<dd', entry[1], entry[2])
   end
   local full = #list - #list % 8
@@ -154,30 +152,52 @@ end
 -- A generation begins where something may be missing: all are to tell what they sent before any slot is granted.
 local function begin(expected)
   s.gen = math.max(now, s.gen + 1)
-  s.hold, s.expected, s.seeded, s.last = now + HOLD, expected, 0, now
+  s.hold, s.expected, s.seeded = now + HOLD, expected, 0
   for i, l in ipairs(limits) do limits[i] = rebuilt(l.shape, {}) end
 end
+-- How many there are, what parts those want who told so lately, and by how much their clocks may be wrong.
 local function members()
-  local all, count = call('HGETALL', fleet), 0
+  local all, count, wants, err = call('HGETALL', fleet), 0, {}, 0
+  local lately = now - math.max(LATELY, math.min(s.members * 70000, GONE))
   for i = 1, #all, 2 do
     if all[i] ~= 'quota' then
-      local _, seen = take('<dd', all[i + 1])
-      if seen < s.now - GONE then call('HDEL', fleet, all[i]) else count = count + 1 end
+      local _, seen, _, _, want, its = take('<dddddd', all[i + 1])
+      if seen < now - GONE then
+        call('HDEL', fleet, all[i])
+      else
+        count = count + 1
+        if seen >= lately then
+          wants[#wants + 1] = want
+          err = math.max(err, its)
+        end
+      end
     end
   end
-  return count
+  return count, wants, err
+end
+-- The level up to which each gets what it wants, and what each gets besides, so that all is given away.
+local function level(wants)
+  table.sort(wants)
+  local left, all = 1, 0
+  for _, want in ipairs(wants) do all = all + want end
+  for i, want in ipairs(wants) do
+    local each = left / (#wants - i + 1)
+    if want > each then return each, 0, all end
+    left = left - want
+  end
+  return 1, left / math.max(1, #wants), all
 end
 local fresh = not old
 if fresh then
   s.now = now
   begin(ask.expected)
-elseif ask.calls > s.calls and ask.gen == s.gen or ask.gen == s.gen and ask.since > 0 and 2 * s.now < ask.since + now then
+elseif ask.gen == s.gen and (ask.seen > s.now or ask.since > 0 and 2 * s.now < ask.since + now) then
   -- Grants were lost, or nobody was served while this one was out.
-  begin(members())
+  begin((members()))
 end
 
 -- The quota: the later one.
-local status = OK
+local status, parts = OK, ''
 if ask.epoch > s.epoch or fresh then
   local kept = {}
   for i, shape in ipairs(shapes) do
@@ -193,7 +213,7 @@ if ask.epoch > s.epoch or fresh then
     limits[i].full = kept[i][2]
   end
   for i = #limits, #shapes + 1, -1 do limits[i] = nil end
-  s.epoch, s.ttl, theirs, s.expire = ask.epoch, ask.ttl, nil, 0
+  s.epoch, s.ttl, theirs = ask.epoch, ask.ttl, nil
   call('HSET', fleet, 'quota', quota)
 elseif ask.epoch < s.epoch then
   status = OTHER
@@ -308,12 +328,14 @@ if status == OK then
     end
     if #new > 0 then limits[i] = rebuilt(l.shape, merged(entries(l), new)) end
   end
-  call('HSET', fleet, name, pack('<dddd', s.gen, now, math.max(until_then, math.min(ask.written, now)),
-    ask.tells == 2 and s.gen or quiet))
+  call('HSET', fleet, name, pack('<dddddd', s.gen, now, math.max(until_then, math.min(ask.written, now)),
+    ask.tells == 2 and s.gen or quiet, ask.want, ask.err))
   if ask.tells == 2 and quiet ~= s.gen then s.seeded = s.seeded + 1 end
   if ask.beat ~= 0 or not known then
-    s.members = members()
-    s.expire = 0
+    local wants
+    s.members, wants, s.err = members()
+    parts = pack('<ddd', level(wants))
+    for _, l in ipairs(limits) do parts = parts .. pack('<d', l.used) end
   end
   if s.hold > 0 and s.seeded >= s.expected then
     s.hold = 0
@@ -328,22 +350,28 @@ if status == OK then
     s.hold = 0
   end
 end
-s.now = now
-s.calls = s.calls + 1
+s.now, s.renew = now, now + s.ttl * 250
+s.open = math.max(s.frozen, s.frozen_tokens, s.closed)
+s.horizon = HORIZON / math.max(1, s.members)
+s.more = s.guard + s.err
 
-if s.expire - now < s.ttl * 750 then
-  s.expire = now + s.ttl * 1000
-  call('PEXPIRE', log, s.ttl)
-  call('PEXPIRE', fleet, s.ttl)
-end
 local text = {}
 local function put(names, from)
   for _, field in ipairs(names) do text[#text + 1] = pack('<d', from[field]) end
 end
 put(RARE, s)
 local rare = table.concat(text)
+-- Whoever knows the version knows what stands before it. While all are held nobody may take it for known.
+if not old or rare ~= string.sub(old, 1, 96) then
+  s.version = math.max(now, math.abs(s.version) + 1)
+  if s.hold > 0 then s.version = -s.version end
+end
 put(BUSY, s)
 for _, l in ipairs(limits) do put(LIMIT, l) end
-for _, l in ipairs(limits) do text[#text + 1] = l.top .. l.block end
+for _, l in ipairs(limits) do text[#text + 1] = l.top .. string.rep('\0', 128 - #l.top) end
+for _, l in ipairs(limits) do text[#text + 1] = l.block .. string.rep('\0', 128 - #l.block) end
 call('SET', state, table.concat(text), 'PX', s.ttl)
-return pack('<dddddd', status, now, s.guard, s.calls, s.granted, s.hold > 0 and s.hold or now) .. rare .. (theirs and status == OTHER and theirs or '')
+call('PEXPIRE', log, s.ttl)
+call('PEXPIRE', fleet, s.ttl)
+return pack('<ddd', status, now, s.hold > 0 and s.hold or now) .. rare .. pack('<d', s.version)
+  .. (status == OTHER and theirs or parts)

@@ -15,8 +15,7 @@ pub(super) enum Step {
     Reserve {
         who: usize,
         costs: Vec<(u64, u64)>,
-        delta: i32,
-        err: u32,
+        horizon: u32,
         scale: f64,
     },
     Sync {
@@ -27,6 +26,7 @@ pub(super) enum Step {
         seeds: Vec<u64>,
         beat: bool,
         tells: usize,
+        learned: (i32, u32, f64),
     },
     SetQuota(usize, usize),
 
@@ -40,8 +40,7 @@ pub(super) fn steps(quotas: bool) -> impl Strategy<Value = Vec<Step>> {
     let reserve = (
         who(),
         prop::collection::vec((0..300_u64, 0..200_u64), 0..8),
-        -2000..20_000_i32,
-        0..3000_u32,
+        20_000..300_000_u32,
         prop_oneof![4 => Just(1.0), 1 => 0.05..1.0],
     );
     let sync = (
@@ -52,14 +51,15 @@ pub(super) fn steps(quotas: bool) -> impl Strategy<Value = Vec<Step>> {
         prop::collection::vec(0..20_000_000_u64, 0..12),
         any::<bool>(),
         0..3_usize,
+        (-2000..20_000_i32, 0..3000_u32, 0.0..1.5),
     );
     let rare = u32::from(quotas);
     let step = prop_oneof![
         6 => (0..600_000_u64).prop_map(Step::Pass),
         1 => (0..12_000_000_u64).prop_map(Step::Pass),
-        10 => reserve.prop_map(|(who, costs, delta, err, scale)| Step::Reserve { who, costs, delta, err, scale }),
-        5 => sync.prop_map(|(who, out, freeze, settle, seeds, beat, tells)| Step::Sync { who, out, freeze, settle, seeds, beat, tells }),
-        rare => (0..5_000_000_u64).prop_map(Step::Back),
+        10 => reserve.prop_map(|(who, costs, horizon, scale)| Step::Reserve { who, costs, horizon, scale }),
+        5 => sync.prop_map(|(who, out, freeze, settle, seeds, beat, tells, learned)| Step::Sync { who, out, freeze, settle, seeds, beat, tells, learned }),
+        1 => (0..5_000_000_u64).prop_map(Step::Back),
         rare => (who(), 0..4_usize).prop_map(|(who, which)| Step::SetQuota(who, which)),
         rare => who().prop_map(Step::Ahead),
         rare => Just(Step::Wipe),
