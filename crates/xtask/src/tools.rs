@@ -12,7 +12,7 @@ struct Tool {
     there: fn() -> bool,
 }
 
-const TOOLS: [Tool; 8] = [
+const TOOLS: [Tool; 9] = [
     Tool {
         package: "curl",
         there: || on_path("curl"),

@@ -10,10 +10,10 @@ pub enum Outage {
     /// came up in about the last ten seconds, and what waits. Each gets that up to a level at which the shares of all
     /// are one quota, and what is left over is shared out evenly.
     ///
-    /// How much of the quota that comes to depends on how demand moves meanwhile, which nobody can know: of
-    /// eight instances, one of which has half of all demand, one and a half times the quota, and a window of ten seconds, in
-    /// an outage of ten seconds they use 91 to 96 % of it while demand stays where it is, and from 68 to 83 % where it
-    /// moves on by an instance every ten seconds or faster; none of it is refused.
+    /// How much of the quota that comes to depends on how demand moves meanwhile, which nobody can know. In an outage
+    /// of ten seconds, of eight instances that together want one and a half times a quota of 500 in ten seconds, and one
+    /// of them half of that, 91 to 96 % is used while demand stays where it is, and 68 to 83 % where it moves on by an
+    /// instance every four or ten seconds. None of it is refused.
     ///
     /// An instance that wanted nothing has next to nothing until the store is back. One that told nothing for half a
     /// minute takes an equal share of the members it knows of, and one that never reached the store waits.
