@@ -80,7 +80,7 @@ impl Plan {
 
     /// In what time the quota brings `cost`, in nanoseconds.
     #[cfg(feature = "redis")]
-    pub(crate) fn time(&self, cost: &crate::Cost) -> u64 {
+    pub(crate) fn time(&self, cost: &Cost) -> u64 {
         let times = self
             .bounds
             .iter()

@@ -164,7 +164,7 @@ impl Window {
             sum += cost;
             let until = num::times(most, num::ratio(sum, all));
             let before_now = (*at).min(now.saturating_sub(1));
-            self.log.push(before_now, until - so_far, 0);
+            self.log.push(before_now, until - so_far, 0, u64::MAX);
             so_far = until;
         }
         let one = bound.time(1);
@@ -178,7 +178,7 @@ impl Window {
         let all: Vec<_> = sent.into_iter().chain(later).collect();
         self.log = Log::new();
         for (at, cost) in all {
-            self.log.push(at, cost, 0);
+            self.log.push(at, cost, 0, u64::MAX);
         }
     }
 
