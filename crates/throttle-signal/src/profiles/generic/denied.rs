@@ -83,12 +83,7 @@ pub(super) const WORDS: &[Rule] = &[
             "lack permission",
             "insufficient permission",
             "permission denied",
-            "access denied",
-            "access is denied",
-            "terms of service",
             "is not enabled for",
-            "in your region",
-            "in your country",
             "key allowlist",
             "not entitled",
             "not have access",
@@ -101,4 +96,12 @@ pub(super) const WORDS: &[Rule] = &[
             "未开放",
             "可用模型范围",
         ]),
+    // Of where or what for the call is made: another key would hear the same, so none is to blame.
+    credential("place", Scope::Server).status(&[403]).text(&[
+        "access denied",
+        "access is denied",
+        "terms of service",
+        "in your region",
+        "in your country",
+    ]),
 ];
