@@ -72,6 +72,21 @@ async fn one_that_comes_late_has_its_place_back() {
     }
 }
 
+/// As a future does that is moved into another task or set of futures.
+#[tokio::test(start_paused = true)]
+async fn one_that_is_polled_elsewhere_wakes_who_polled_it_last() {
+    let upstream = Upstream::answering(|_| ok());
+    let service = service(&limiter(), &upstream);
+    send(&service, request()).await.unwrap().unwrap();
+    let mut waiting = Box::pin(service.oneshot(request()));
+    assert!((&mut waiting).now_or_never().is_none());
+    let mut moved = task::spawn(waiting);
+    assert_pending!(moved.poll());
+    pass(101).await;
+    assert!(moved.is_woken());
+    moved.await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_consumer_of_a_stream_delays_nobody_else() {
     use futures_util::StreamExt;
