@@ -158,7 +158,7 @@ impl<'a> Evidence<'a> {
             Key::Wait(rank) => self.wait(rank, When::parse(&text)),
             Key::Millis(rank) => self.wait(rank, millis(&text).map(When::After)),
             Key::Allowance => self.nothing_allowed |= text.trim() == "0",
-            Key::Headers | Key::Content | Key::Other => {}
+            Key::Headers | Key::Head | Key::Content | Key::Other => {}
         }
     }
 

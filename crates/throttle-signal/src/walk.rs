@@ -26,6 +26,8 @@ pub(crate) enum Key {
     Headers,
     /// A business code that is an error unless it is zero.
     Business,
+    /// What is over the rest of an answer, with a code that is an error unless it is zero.
+    Head,
     /// What the model said, or the caller.
     Content,
     /// Anything else.
@@ -71,6 +73,7 @@ impl Key {
                 Self::Allowance
             }
             "headers" => Self::Headers,
+            "header" => Self::Head,
             "choices" | "candidates" | "output" | "data" | "content" | "delta" | "messages"
             | "usage" | "links" | "tools" | "input" | "prompt" | "instructions" | "parts" => {
                 Self::Content
@@ -193,7 +196,10 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
                 }
                 continue;
             }
-            let key = Key::of(&name);
+            let key = match Key::of(&name) {
+                Key::Code if self.key == Key::Head => Key::Business,
+                key => key,
+            };
             let codes = self.evidence.codes.len();
             let value = Walk {
                 evidence: self.evidence,

@@ -1,6 +1,6 @@
 //! Baidu Qianfan. Sources: "Error codes" of v1 (a number inside a 200) and v2.
 
-use super::short::{concurrency, credential, exhausted, overloaded, rate, tokens};
+use super::short::{concurrency, credential, exhausted, harmless, overloaded, rate, tokens};
 use crate::profile::Table;
 use crate::{Rule, Scope};
 
@@ -12,6 +12,8 @@ pub(crate) const TABLE: Table = Table {
 };
 
 const RULES: &[Rule] = &[
+    // A model that is not there, under a 401.
+    harmless("model").code(&["invalid_model"]),
     overloaded("cluster", Scope::Server).code(&[
         "4",
         "336100",
@@ -38,6 +40,7 @@ const RULES: &[Rule] = &[
     ]),
     credential("key", Scope::Key).code(&[
         "100",
+        "336007",
         "110",
         "111",
         "invalid_iam_token",

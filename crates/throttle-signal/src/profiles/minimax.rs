@@ -21,6 +21,9 @@ const RULES: &[Rule] = &[
     exhausted("a gateway's balance", Scope::Server).code(&["insufficient_balance_error"]),
     exhausted("balance", Scope::Account).code(&["1008"]),
     exhausted("plan window", Scope::Account).code(&["2056"]),
+    tokens("tokens, in words", Scope::Account)
+        .code(&["1002"])
+        .text(&["tpm", "token"]),
     rate("requests", Scope::Account).code(&["1002"]),
     tokens("tokens", Scope::Account).code(&["1039"]),
     concurrency("connections", Scope::Account).code(&["1041"]),

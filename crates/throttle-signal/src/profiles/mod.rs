@@ -4,6 +4,7 @@ mod anthropic;
 mod azure;
 mod baidu;
 mod bedrock;
+mod china;
 pub(crate) mod generic;
 mod github;
 mod google;

@@ -29,8 +29,8 @@ pub(crate) const TABLE: Table = Table {
 /// The codes mean the same on any host, so a stranger that sends them is read alike.
 pub(crate) const CODED: &[Rule] = &[
     exhausted("store of voices", Scope::Account)
-        .code(&["Throttling.AllocationQuota"])
-        .text(&["storage limit", "voice limit"]),
+        .code(&["Throttling*", "insufficient_quota"])
+        .text(&["storage limit", "voice limit", "number limit"]),
     exhausted("free tier only", Scope::Model).code(&["*FreeTierOnly*"]),
     exhausted("bill overdue", Scope::Account).code(&["Arrearage", "*BillOverdue"]),
     credential("not purchased", Scope::Account).code(&["CommodityNotPurchased", "*.Unpurchased"]),
@@ -68,6 +68,9 @@ pub(crate) const CODED: &[Rule] = &[
     exhausted("a plan's quota", Scope::Account)
         .code(&["Throttling*", "insufficient_quota"])
         .text(USED_UP),
+    exhausted("money, by a rate's code", Scope::Account)
+        .code(&["Throttling.AllocationQuota", "insufficient_quota"])
+        .text(MONEY),
     rate("request anchor", Scope::Model)
         .text(&["error-code#rate-limit"])
         .typical(SECOND),
@@ -135,7 +138,20 @@ const RULES: &[Rule] = &[
         "access_denied",
         "NOT AUTHORIZED",
     ]),
-    credential("key", Scope::Key).code(&["InvalidApiKey", "invalid_api_key", "APIKey*"]),
+    credential("key", Scope::Key).code(&[
+        "InvalidApiKey",
+        "invalid_api_key",
+        "APIKey*",
+        "InvalidAccessKeyId*",
+        "SignatureDoesNotMatch",
+        "IncompleteSignature",
+    ]),
+    // Of the cloud's management interface.
+    credential("management access", Scope::Account).code(&[
+        "Forbidden.*",
+        "NoPermission*",
+        "*NotAuthori*",
+    ]),
     credential("model access, in words", Scope::Model)
         .status(&[403])
         .text(&["access to model", "model access", "eligible for using"]),
@@ -196,6 +212,28 @@ const REFUSED: &[u16] = &[400, 402, 403, 429];
 const SLOWED: &[u16] = &[429, 500, 503];
 
 const BURST: Duration = Duration::from_secs(10);
+
+/// Said of money and of long windows, never of a limit by the minute. "Billing details" is.
+const MONEY: &[&str] = &[
+    "balance",
+    "credit",
+    "overdue",
+    "arrear",
+    "recharge",
+    "top up",
+    "per day",
+    "daily",
+    "today",
+    "per month",
+    "余额",
+    "欠费",
+    "充值",
+    "今日",
+    "每日",
+    "每天",
+    "每月",
+    "本月",
+];
 
 /// What is said of a plan's window, and never of a limit by the minute, which is "exceeded".
 const USED_UP: &[&str] = &[

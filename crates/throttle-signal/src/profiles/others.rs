@@ -1,7 +1,7 @@
 //! Providers whose tables are short. Sources: each provider's "Errors" and "Rate limits" pages.
 
-use super::openai;
 use super::short::{concurrency, credential, exhausted, harmless, overloaded, rate, tokens};
+use super::{china, openai};
 use crate::profile::Table;
 use crate::{Rule, Scope};
 
@@ -11,16 +11,19 @@ pub(crate) const TABLES: &[Table] = &[
     table("groq", &["groq.com"], &[GROQ, openai::RULES]),
     table("cerebras", &["cerebras.ai"], &[CEREBRAS]),
     table("cohere", &["cohere.com", "cohere.ai"], &[COHERE]),
-    table("deepseek", &["deepseek.com"], &[DEEPSEEK]),
+    table("deepseek", &["deepseek.com"], &[china::DEEPSEEK]),
     table("mistral", &["mistral.ai"], &[MISTRAL]),
     table("together", &["together.xyz", "together.ai"], &[TOGETHER]),
     table("xai", &["x.ai"], &[XAI]),
     table(
         "siliconflow",
         &["siliconflow.cn", "siliconflow.com"],
-        &[SILICONFLOW],
+        &[china::SILICONFLOW],
     ),
-    table("sensenova", &["sensenova.cn"], &[SENSENOVA]),
+    table("baichuan", &["baichuan-ai.com"], &[china::SPENT]),
+    table("stepfun", &["stepfun.com", "stepfun.ai"], &[china::SPENT]),
+    table("yi", &["lingyiwanwu.com", "01.ai"], &[china::SPENT]),
+    table("sensenova", &["sensenova.cn"], &[china::SENSENOVA]),
     table("perplexity", &["perplexity.ai"], &[PERPLEXITY]),
     table(
         "huggingface",
@@ -32,7 +35,10 @@ pub(crate) const TABLES: &[Table] = &[
         ..table("cloudflare", &["cloudflare.com"], &[CLOUDFLARE])
     },
     table("fireworks", &["fireworks.ai"], &[FIREWORKS]),
-    table("spark", &["xf-yun.com"], &[SPARK]),
+    Table {
+        in_success: true,
+        ..table("spark", &["xf-yun.com"], &[china::SPARK])
+    },
     table("elevenlabs", &["elevenlabs.io"], &[ELEVENLABS]),
     table("nvidia", &["nvidia.com"], &[NVIDIA]),
 ];
@@ -99,21 +105,6 @@ const COHERE: &[Rule] = &[
     ]),
     tokens("tokens", Scope::Key).status(SLOWED).text(&["token"]),
     rate("requests", Scope::Key).status(SLOWED),
-];
-
-/// Concurrency is the only limit published.
-const DEEPSEEK: &[Rule] = &[
-    tokens("tokens", Scope::Account)
-        .status(SLOWED)
-        .text(&["tpm", "tokens per"]),
-    rate("requests", Scope::Account)
-        .status(SLOWED)
-        .text(&["rpm", "requests per"]),
-    overloaded("busy", Scope::Server)
-        .status(SLOWED)
-        .text(&["busy", "overload"]),
-    concurrency("in flight", Scope::Account).status(&[429]),
-    exhausted("balance", Scope::Account).status(&[402]),
 ];
 
 const MISTRAL: &[Rule] = &[
@@ -192,29 +183,6 @@ const XAI: &[Rule] = &[
         .unsure(),
 ];
 
-/// One sentence for all; the word behind "Details:" decides.
-const SILICONFLOW: &[Rule] = &[
-    exhausted("paid balance", Scope::Model).code(&["30011"]),
-    exhausted("balance", Scope::Account).code(&["30001"]),
-    overloaded("busy", Scope::Server)
-        .status(SLOWED)
-        .text(&["too busy", "system is busy"]),
-    overloaded("model", Scope::Model).code(&["50505", "50507", "50508", "60000"]),
-    exhausted("a day's", Scope::Model)
-        .status(SLOWED)
-        .text(&["tpd", "rpd", "ipd"]),
-    tokens("tokens", Scope::Model).status(SLOWED).text(&["tpm"]),
-    rate("requests", Scope::Model)
-        .status(SLOWED)
-        .text(&["rpm", "ipm", "rate limiting"]),
-];
-
-const SENSENOVA: &[Rule] = &[
-    tokens("tokens", Scope::Account).code(&["*Tpm*"]),
-    rate("requests", Scope::Account).code(&["*Rpm*", "*Qps*"]),
-    concurrency("in flight", Scope::Account).code(&["*Concurren*"]),
-];
-
 const PERPLEXITY: &[Rule] = &[
     exhausted("credit", Scope::Account).code(&["insufficient_quota"]),
     exhausted("credit", Scope::Account)
@@ -262,15 +230,6 @@ const FIREWORKS: &[Rule] = &[
         .status(SLOWED)
         .text(&["token"]),
     rate("requests", Scope::Account).status(&[429]).unsure(),
-];
-
-/// iFlytek's numbers.
-const SPARK: &[Rule] = &[
-    exhausted("a day's", Scope::Account).code(&["11201"]),
-    exhausted("licence", Scope::Account).code(&["11200"]),
-    rate("calls a second", Scope::Account).code(&["11202"]),
-    concurrency("in flight", Scope::Account).code(&["11203", "10007"]),
-    overloaded("busy", Scope::Server).code(&["10008", "10110", "10010"]),
 ];
 
 const ELEVENLABS: &[Rule] = &[

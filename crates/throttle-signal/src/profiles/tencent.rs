@@ -22,17 +22,22 @@ const RULES: &[Rule] = &[
         "LimitExceeded.*Job*",
     ]),
     rate("address", Scope::Unknown).code(&["RequestLimitExceeded.IP*"]),
-    rate("requests", Scope::Account).code(&["RequestLimitExceeded*", "LimitExceeded*"]),
+    rate("requests", Scope::Account)
+        .code(&["LimitExceeded*"])
+        .text(&["频率", "限频", "qps", "frequency", "rate limit"]),
+    exhausted("quota", Scope::Account).code(&["LimitExceeded*"]),
+    rate("requests", Scope::Account).code(&["RequestLimitExceeded*"]),
     exhausted("pack or balance", Scope::Account).code(&[
         "*PackExhausted",
         "*ResourceExhaust*",
         "ResourceUnavailable.LowBalance",
         "ResourceUnavailable.InArrears",
-        "ResourceInsufficient*",
+        "ResourceInsufficient.*",
         "FailedOperation.ServiceStop*",
         "FailedOperation.*Arrears",
     ]),
     overloaded("engine", Scope::Server).code(&[
+        "ResourceInsufficient",
         "FailedOperation.EngineServerLimitExceeded",
         "InternalError.*Overload*",
     ]),

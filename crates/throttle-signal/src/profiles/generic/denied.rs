@@ -35,7 +35,6 @@ pub(super) const WORDS: &[Rule] = &[
         "no api key",
         "required scope",
         "insufficient scope",
-        "无效的令牌",
     ]),
     credential("shut off", Scope::Unknown)
         .status(&[403])
@@ -50,12 +49,6 @@ pub(super) const WORDS: &[Rule] = &[
             "no valid",
             "not valid",
             "not active",
-            "停用",
-            "禁用",
-            "封禁",
-            "冻结",
-            "过期",
-            "失效",
         ])
         .and(&[
             "key",
@@ -66,13 +59,6 @@ pub(super) const WORDS: &[Rule] = &[
             "license",
             "organization",
             "workspace",
-            "令牌",
-            "密钥",
-            "账号",
-            "账户",
-            "用户",
-            "分组",
-            "订阅",
         ]),
     credential("permission", Scope::Unknown)
         .status(&[403])
@@ -90,11 +76,6 @@ pub(super) const WORDS: &[Rule] = &[
             "n't have access",
             "requires a paid",
             "requires a subscription",
-            "无权",
-            "没有权限",
-            "权限不足",
-            "未开放",
-            "可用模型范围",
         ]),
     // Of where or what for the call is made: another key would hear the same, so none is to blame.
     credential("place", Scope::Server).status(&[403]).text(&[
@@ -104,4 +85,60 @@ pub(super) const WORDS: &[Rule] = &[
         "in your region",
         "in your country",
     ]),
+];
+
+pub(super) const CHINESE: &[Rule] = &[
+    credential("key", Scope::Key)
+        .status(DENIED)
+        .text(&[
+            "令牌",
+            "密钥",
+            "鉴权",
+            "签名",
+            "身份验证",
+            "身份认证",
+            "认证失败",
+            "未认证",
+            "未登录",
+        ])
+        .and(&[
+            "无效",
+            "错误",
+            "失败",
+            "过期",
+            "不可用",
+            "不存在",
+            "未提供",
+            "缺少",
+            "未登录",
+            "未认证",
+            "不正确",
+            "失效",
+        ]),
+    credential("permission", Scope::Unknown)
+        .status(&[403])
+        .text(&[
+            "无权",
+            "权限",
+            "未开放",
+            "未开通",
+            "未激活",
+            "未授权",
+            "未绑定",
+            "未认证",
+            "实名",
+            "real-name",
+            "白名单",
+            "封禁",
+            "封号",
+            "禁用",
+            "停用",
+            "冻结",
+            "锁定",
+            "拒绝访问",
+            "禁止访问",
+            "不允许",
+            "不支持该地区",
+            "可用模型范围",
+        ]),
 ];

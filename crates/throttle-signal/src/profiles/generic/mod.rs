@@ -1,5 +1,6 @@
 //! For strangers: codes and words that mean the same nearly everywhere, then the status.
 
+mod chinese;
 mod denied;
 mod money;
 mod words;
@@ -25,9 +26,13 @@ pub(crate) const RULES: &[&[Rule]] = &[
     CODES,
     model_studio::CODED,
     words::FIRST,
+    chinese::FIRST,
     money::WORDS,
+    chinese::WORDS,
     words::WORDS,
+    chinese::LAST,
     denied::WORDS,
+    denied::CHINESE,
     VAGUE,
     STATUS,
 ];
@@ -47,6 +52,8 @@ const BUSY: &[u16] = &[429, 498, 500, 502, 503, 504, 524, 529];
 
 /// Gateways borrow codes for what is their own, and say in words what they mean.
 const BORROWED: &[Rule] = &[
+    // Relays put one sentence over whatever was refused with a 429; the code is what it was.
+    exhausted("a user's quota", Scope::Account).code(&["insufficient_user_quota"]),
     overloaded("somebody else's", Scope::Model)
         .status(SLOWED)
         .text(&[
@@ -138,7 +145,6 @@ const CODES: &[Rule] = &[
         .code(&["insufficient_quota"])
         .text(&["platform.openai.com/docs/guides/error-codes"]),
     exhausted("money code", Scope::Account).code(&[
-        "insufficient_user_quota",
         "exceeded_current_quota*",
         "usage_not_included",
         "CreditsError",

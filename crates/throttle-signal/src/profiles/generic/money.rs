@@ -45,22 +45,6 @@ pub(super) const WORDS: &[Rule] = &[
         "suspended due to",
         "overdue",
         "in arrears",
-        "余额不足",
-        "余额已",
-        "欠费",
-        "已用尽",
-        "已用完",
-        "已耗尽",
-        "额度不足",
-        "已用光",
-        "已用盡",
-        "餘額",
-        "額度不足",
-        "欠費",
-        "剩余额度",
-        "预扣费",
-        "额度用完",
-        "额度耗尽",
         "残高",
         "잔액",
         "credits are depleted",
@@ -85,7 +69,6 @@ pub(super) const WORDS: &[Rule] = &[
         "unpaid",
         "account is frozen",
         "account has been frozen",
-        "资源包",
     ]),
     exhausted("no more of it", Scope::Account)
         .status(BROKE)
@@ -94,7 +77,7 @@ pub(super) const WORDS: &[Rule] = &[
     // Also said by those who sell a higher rate.
     exhausted("to be paid", Scope::Account)
         .status(BROKE)
-        .text(&["充值", "top up", "top-up", "recharge", "purchase credits"])
+        .text(&["top up", "top-up", "recharge", "purchase credits"])
         .without(RATES),
     rate("a quota, soon over", Scope::Unknown)
         .status(SLOWED)
@@ -138,8 +121,6 @@ pub(super) const WORDS: &[Rule] = &[
             "free usage",
             "fair usage",
             "fair use",
-            "使用上限",
-            "使用量已超",
             "exceeded quota limit",
             "quota exhausted",
             "quota has been exhausted",
@@ -189,15 +170,6 @@ pub(super) const WORDS: &[Rule] = &[
             "day window",
             "week quota",
             "month quota",
-            "套餐额度",
-            "套餐用量",
-            "套餐已",
-            "使用额度",
-            "额度上限",
-            "小时额度",
-            "周额度",
-            "月额度",
-            "使用限额",
         ]),
     tokens("tokens a day, refilling", Scope::Unknown)
         .status(SLOWED)
@@ -229,15 +201,6 @@ pub(super) const WORDS: &[Rule] = &[
             "for the week",
             "this week",
             "per year",
-            "本月",
-            "当月",
-            "每月",
-            "每个月",
-            "本周",
-            "每周",
-            "每週",
-            "周限额",
-            "月限额",
         ]),
     // "monthly" and "limit" with the limited thing's name between them.
     exhausted("a plan's month or week", Scope::Account)
@@ -269,16 +232,6 @@ const DAY: &[&str] = &[
     "every day",
     "tomorrow",
     "midnight",
-    "24小时",
-    "每天",
-    "当天",
-    "今天",
-    "明天",
-    "日限额",
-    "日额度",
-    "今日",
-    "当日",
-    "每日",
 ];
 
 const RATES: &[&str] = &[
@@ -290,8 +243,4 @@ const RATES: &[&str] = &[
     "rpm",
     "tpm",
     "qps",
-    "频率",
-    "限流",
-    "限速",
-    "并发",
 ];
