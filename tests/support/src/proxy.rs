@@ -30,6 +30,9 @@ struct Shared {
     cuts: AtomicU64,
     /// Connections made before it last changed are over.
     broken: watch::Sender<()>,
+    connections: AtomicU64,
+    /// So many connections, the first ones, say nothing any more.
+    silent: AtomicU64,
 }
 
 impl Proxy {
@@ -47,6 +50,8 @@ impl Proxy {
             cut_next: AtomicBool::new(false),
             cuts: AtomicU64::new(0),
             broken: watch::Sender::new(()),
+            connections: AtomicU64::new(0),
+            silent: AtomicU64::new(0),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared))).abort_handle();
         Ok(Self {
@@ -70,12 +75,22 @@ impl Proxy {
 
     /// Leads elsewhere from now on, and breaks every connection off.
     pub fn lead_to(&self, target: SocketAddr) {
-        *self
-            .shared
-            .target
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = target;
+        self.shared.set_target(target);
         self.shared.broken.send_replace(());
+    }
+
+    /// Leads elsewhere from now on. Connections made before stay open, and nothing goes through them any more: as when
+    /// a host is gone without a word.
+    pub fn lead_silently_to(&self, target: SocketAddr) {
+        self.shared.set_target(target);
+        let made = self.connections();
+        self.shared.silent.store(made, Ordering::Relaxed);
+    }
+
+    /// Returns how many connections were made to it.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::Relaxed)
     }
 
     /// Hands on the first half of what the server says next, and closes that connection.
@@ -101,6 +116,14 @@ impl Shared {
         Duration::from_micros(self.latency.load(Ordering::Relaxed))
     }
 
+    fn set_target(&self, target: SocketAddr) {
+        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = target;
+    }
+
+    fn is_silent(&self, number: u64) -> bool {
+        number < self.silent.load(Ordering::Relaxed)
+    }
+
     /// What of a reply is handed on, and whether it is the last.
     fn reply(&self, mut said: Bytes) -> (Bytes, bool) {
         let cut = self.cut_next.swap(false, Ordering::Relaxed);
@@ -116,13 +139,14 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     // Owns the connections: aborted with this task.
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        connections.spawn(connection(client, Arc::clone(&shared)));
+        let number = shared.connections.fetch_add(1, Ordering::Relaxed);
+        connections.spawn(connection(number, client, Arc::clone(&shared)));
         while connections.try_join_next().is_some() {}
     }
 }
 
 /// Ends when either side does, or when something broke: what is closed is seen by both.
-async fn connection(client: TcpStream, shared: Arc<Shared>) {
+async fn connection(number: u64, client: TcpStream, shared: Arc<Shared>) {
     let mut broken = shared.broken.subscribe();
     let target = *shared.target.lock().unwrap_or_else(PoisonError::into_inner);
     let Ok(server) = TcpStream::connect(target).await else {
@@ -132,8 +156,10 @@ async fn connection(client: TcpStream, shared: Arc<Shared>) {
     let _ = server.set_nodelay(true);
     let (client_says, client_hears) = client.into_split();
     let (server_says, server_hears) = server.into_split();
-    let there = pump(client_says, server_hears, &shared, |said| (said, false));
-    let back = pump(server_says, client_hears, &shared, |said| {
+    let there = pump(number, client_says, server_hears, &shared, |said| {
+        (said, false)
+    });
+    let back = pump(number, server_says, client_hears, &shared, |said| {
         shared.reply(said)
     });
     tokio::select! {
@@ -143,8 +169,10 @@ async fn connection(client: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// Hands on what is read, each piece when its time has come, until the end or the last piece.
+/// Hands on what is read, each piece when its time has come, until the end or the last piece. Has no end once it is
+/// silent.
 async fn pump(
+    number: u64,
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     shared: &Shared,
@@ -161,13 +189,16 @@ async fn pump(
             }
         }
     };
-    let write = async move {
+    let write = async {
         while let Some((due, piece)) = queued.recv().await {
             sleep_until(due).await;
-            if to.write_all(&piece).await.is_err() {
+            if !shared.is_silent(number) && to.write_all(&piece).await.is_err() {
                 break;
             }
         }
     };
     tokio::join!(read, write);
+    if shared.is_silent(number) {
+        std::future::pending::<()>().await;
+    }
 }

@@ -9,6 +9,8 @@ const SLOTS: u32 = 16_384;
 pub struct Cluster {
     primaries: Vec<Server>,
     replicas: Vec<Server>,
+    /// Those of the primaries that answer no more.
+    lost: Vec<usize>,
 }
 
 impl Cluster {
@@ -28,6 +30,7 @@ impl Cluster {
         let cluster = Self {
             primaries,
             replicas: Vec::new(),
+            lost: Vec::new(),
         };
         for primary in &cluster.primaries[1..] {
             cluster.meet(primary);
@@ -91,6 +94,22 @@ impl Cluster {
     /// If there are no replicas, or the others do not hear of it within 20 s.
     pub fn fail_over(&mut self, primary: usize) {
         self.primaries[primary].kill();
+        self.take_over(primary);
+    }
+
+    /// As [`fail_over`](Self::fail_over), from a primary that stands still: its connections stay open, and nobody
+    /// answers.
+    ///
+    /// # Panics
+    ///
+    /// As [`fail_over`](Self::fail_over).
+    pub fn fail_over_silently(&mut self, primary: usize) {
+        self.primaries[primary].freeze();
+        self.take_over(primary);
+    }
+
+    fn take_over(&mut self, primary: usize) {
+        self.lost.push(primary);
         let replica = &self.replicas[primary];
         replica.command("CLUSTER FAILOVER TAKEOVER");
         let id = replica.command("CLUSTER MYID");
@@ -135,8 +154,9 @@ impl Cluster {
     }
 
     fn alive(&self) -> impl Iterator<Item = &Server> {
-        let nodes = self.primaries.iter().chain(&self.replicas);
-        nodes.filter(|node| node.try_command("PING").is_ok())
+        let primaries = (0..).zip(&self.primaries);
+        let alive = primaries.filter(|(index, _)| !self.lost.contains(index));
+        alive.map(|(_, node)| node).chain(&self.replicas)
     }
 }
 

@@ -68,6 +68,23 @@ async fn it_leads_elsewhere_and_old_connections_are_over() {
 }
 
 #[tokio::test]
+async fn it_leads_elsewhere_and_old_connections_hear_nothing_any_more() {
+    let proxy = Proxy::start(says(b"one").await).await.unwrap();
+    let mut old = TcpStream::connect(proxy.addr()).await.unwrap();
+    assert_eq!(ask(&mut old).await, "one");
+
+    proxy.lead_silently_to(says(b"two").await);
+    old.write_all(b"what?\n").await.unwrap();
+    let mut new = TcpStream::connect(proxy.addr()).await.unwrap();
+    let mut byte = [0];
+    tokio::select! {
+        heard = old.read(&mut byte) => panic!("{heard:?}"),
+        said = ask(&mut new) => assert_eq!(said, "two"),
+    }
+    assert_eq!(proxy.connections(), 2);
+}
+
+#[tokio::test]
 async fn nobody_is_led_anywhere_once_it_is_dropped() {
     let proxy = Proxy::start(says(b"one").await).await.unwrap();
     let addr = proxy.addr();
