@@ -1,11 +1,12 @@
 use std::time::Duration;
 
 use rate_limit_layer::shared::{ConnectError, SharedStore};
+use test_support::Proxy;
 use test_support::process::free_addr;
-use test_support::redis::{Certificates, Server};
+use test_support::redis::{Certificates, Cluster, Server};
 use tokio::time::timeout;
 
-use crate::instance::{Instance, LIMIT};
+use crate::instance::{Instance, LIMIT, until};
 use crate::upstream::Upstream;
 
 async fn refused(url: &str) -> ConnectError {
@@ -19,9 +20,10 @@ async fn refused(url: &str) -> ConnectError {
 }
 
 #[tokio::test]
-async fn a_user_of_the_access_list_and_a_password_are_enough() {
-    let user = "user fleet on >secret ~{rate-limit:* +@all\nuser default off\n";
-    let Some(server) = Server::start(user) else {
+async fn a_user_who_may_do_what_is_said_and_a_password_are_enough() {
+    let may = "+info +eval +evalsha +time +get +set +getrange +setrange +del +pexpire +hget +hset +hgetall +hdel";
+    let users = format!("user fleet on >secret ~{{rate-limit:* {may}\nuser default off\n");
+    let Some(server) = Server::start(&users) else {
         return;
     };
     let upstream = Upstream::new();
@@ -91,6 +93,91 @@ async fn a_store_that_may_forget_anything_is_refused() {
         assert!(error.is_eviction_policy());
         assert!(error.to_string().contains(policy), "{error}");
     }
+}
+
+#[tokio::test]
+async fn one_node_of_a_cluster_that_may_forget_anything_is_enough() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let connected = async || SharedStore::builder().connect_cluster(cluster.urls()).await;
+    for node in cluster.primaries() {
+        node.command("CONFIG SET maxmemory-policy allkeys-lfu");
+        let error = connected().await.map(drop).unwrap_err();
+        assert!(error.is_eviction_policy(), "{error:?}");
+        node.command("CONFIG SET maxmemory-policy noeviction");
+    }
+    drop(connected().await.unwrap());
+    for node in cluster.primaries() {
+        node.command("CONFIG SET requirepass hidden");
+    }
+    let error = connected().await.map(drop).unwrap_err();
+    assert!(error.is_auth(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_user_who_may_call_no_script_is_refused_in_one_sentence() {
+    for denied in ["-evalsha", "resetkeys ~other:*"] {
+        let Some(server) = Server::start("") else {
+            return;
+        };
+        server.command(&format!("ACL SETUSER fleet on >secret ~* +@all {denied}"));
+        let error = refused(&format!("redis://fleet:secret@{}", server.addr())).await;
+        assert!(error.is_auth(), "{error:?}");
+    }
+}
+
+/// Longer than a store may take once it is connected to, and less than it may take until then.
+const SLOW: Duration = Duration::from_millis(750);
+
+#[tokio::test]
+async fn a_store_that_is_slow_at_first_is_waited_for() {
+    let Some(server) = Server::start("") else {
+        return;
+    };
+    let proxy = Proxy::start(server.addr()).await.unwrap();
+    proxy.set_latency(SLOW);
+    let upstream = Upstream::new();
+    let instance = Instance::connect(&format!("redis://{}", proxy.addr()), &upstream).await;
+    proxy.set_latency(Duration::ZERO);
+    let instance = instance.busy(10);
+    instance.answers(LIMIT).await;
+    assert_eq!(instance.finish().await, 0);
+}
+
+#[tokio::test]
+async fn a_store_that_starts_later_is_found() {
+    let Some(server) = Server::start("") else {
+        return;
+    };
+    let proxy = Proxy::start(free_addr()).await.unwrap();
+    let url = format!("redis://{}", proxy.addr());
+    let connecting = tokio::spawn(async move { SharedStore::connect(&url).await });
+    until("some attempts", || proxy.connections() >= 4).await;
+    proxy.lead_to(server.addr());
+    drop(connecting.await.unwrap().unwrap());
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_ready_is_waited_for_and_says_so() {
+    let config = format!(
+        "cluster-enabled yes\ncluster-node-timeout 500\ncluster-port {}\n",
+        free_addr().port()
+    );
+    let Some(server) = Server::start(&config) else {
+        return;
+    };
+    let proxy = Proxy::start(server.addr()).await.unwrap();
+    let url = format!("redis://{}", proxy.addr());
+    let error = refused(&url).await;
+    assert!(error.is_unreachable(), "{error:?}");
+    assert!(error.to_string().contains("CLUSTERDOWN"), "{error}");
+
+    let before = proxy.connections();
+    let connecting = tokio::spawn(async move { SharedStore::connect(&url).await });
+    until("some attempts", || proxy.connections() >= before + 4).await;
+    server.command("CLUSTER ADDSLOTSRANGE 0 16383");
+    drop(connecting.await.unwrap().unwrap());
 }
 
 #[tokio::test]

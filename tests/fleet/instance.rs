@@ -36,6 +36,7 @@ pub(crate) struct Instance {
     stack: BoxCloneSyncService<Request<Full<Bytes>>, Response<()>, std::convert::Infallible>,
     callers: JoinSet<()>,
     count: Arc<Count>,
+    sent: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -66,6 +67,7 @@ impl Instance {
     }
 
     pub(crate) fn new((store, driver): (SharedStore, StoreDriver), upstream: &Upstream) -> Self {
+        let sent = Arc::default();
         let limiter = Limiter::builder()
             .model(MODEL, quota(LIMIT))
             .guard(GUARD)
@@ -75,7 +77,7 @@ impl Instance {
             .map_response(|response: Response<_>| response.map(drop))
             .layer(Retry429Layer::new())
             .layer(RateLimitLayer::new(limiter.clone()))
-            .service(upstream.client());
+            .service(upstream.client(Arc::clone(&sent)));
         Self {
             store,
             limiter,
@@ -83,6 +85,7 @@ impl Instance {
             stack: BoxCloneSyncService::new(stack),
             callers: JoinSet::new(),
             count: Arc::default(),
+            sent,
         }
     }
 
@@ -127,10 +130,20 @@ impl Instance {
         self.count.begun.load(Ordering::Relaxed) - self.answered()
     }
 
-    /// Ends it as `kill -9` ends a process: with all who wait, and without a word to the store.
-    pub(crate) fn die(mut self) {
+    /// Ends it as `kill -9` ends a process: with all who wait, and without a word to the store. Returns how many
+    /// requests it sent.
+    pub(crate) async fn die(mut self) -> u64 {
         self.driver.abort();
         self.callers.abort_all();
+        while self.callers.join_next().await.is_some() {}
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+/// Lets all come to their end.
+pub(crate) async fn nothing_is_lost(fleet: impl IntoIterator<Item = Instance>) {
+    for instance in fleet {
+        assert_eq!(instance.finish().await, 0);
     }
 }
 

@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -54,9 +55,23 @@ impl Upstream {
         self.counted.lock().unwrap().all.tally().windows[0].highest
     }
 
-    /// The client of an instance.
+    /// No window may be exceeded by a whole fleet, not even where it goes on without a store, where the store has to
+    /// be told what was sent, or from the one to the other.
+    pub(crate) fn never_exceeded(&self) {
+        let highest = self.highest();
+        println!(
+            "{} sent, {highest} at most in a window of {LIMIT}",
+            self.sent()
+        );
+        assert!(highest <= LIMIT, "{highest} sent in a window of {LIMIT}");
+        assert!(highest > LIMIT / 2, "{highest} sent in a window of {LIMIT}");
+        assert_eq!(self.refused(), 0);
+    }
+
+    /// The client of an instance, and where it counts what it sends.
     pub(crate) fn client(
         &self,
+        sent: Arc<AtomicU64>,
     ) -> impl Service<
         Request<Full<Bytes>>,
         Response = Response<Full<Bytes>>,
@@ -70,6 +85,7 @@ impl Upstream {
     + use<> {
         let upstream = self.clone();
         tower::service_fn(move |_| {
+            sent.fetch_add(1, Ordering::Relaxed);
             let response = upstream.arrive();
             async {
                 sleep(Duration::from_millis(10)).await;

@@ -11,6 +11,8 @@ use std::time::Duration;
 use throttle_signal::{AccountId, RequestFacts};
 use tokio::time::Instant;
 
+#[cfg(feature = "redis")]
+pub(crate) use self::fleet::store_key;
 pub(crate) use self::permit::Permit;
 pub(crate) use self::turn::{Go, Turn};
 use crate::Cost;

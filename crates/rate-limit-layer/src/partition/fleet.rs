@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use throttle_signal::AccountId;
 use tokio::time::Instant;
 
 use super::Partition;
@@ -16,17 +17,13 @@ impl Partition {
         });
     }
 
-    /// What its keys in the store begin with. All of it is one hash tag, so that a cluster keeps what
-    /// belongs together on one node; braces in names would end that early.
+    /// What its keys in the store begin with.
     pub(crate) fn store_key(&self, prefix: &str) -> String {
-        let plain = |name: &str| name.replace(['{', '}', ':'], "_");
-        let account = self.account.as_ref().map(|account| plain(account.as_str()));
-        let model = self.model.as_deref().map(plain);
-        format!(
-            "{{{}:{}:{}}}",
-            plain(prefix),
+        let account = self.account.as_ref().map(AccountId::as_str);
+        store_key(
+            prefix,
             account.unwrap_or_default(),
-            model.unwrap_or_default()
+            self.model.as_deref().unwrap_or_default(),
         )
     }
 
@@ -62,4 +59,12 @@ impl Partition {
         let state = self.lock();
         state.core.member().is_some_and(Member::is_out)
     }
+}
+
+/// What keys in the store begin with. All of it is one hash tag, so that a cluster keeps what belongs together on one
+/// node; braces in names would end that early.
+pub(crate) fn store_key(prefix: &str, account: &str, model: &str) -> String {
+    let [prefix, account, model] =
+        [prefix, account, model].map(|name| name.replace(['{', '}', ':'], "_"));
+    format!("{{{prefix}:{account}:{model}}}")
 }

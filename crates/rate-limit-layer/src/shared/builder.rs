@@ -83,21 +83,40 @@ impl SharedStoreBuilder {
     /// Connects to Redis or Valkey: `redis://user:password@host:port/database`, `unix:///path`, or with the
     /// feature `redis-tls` `rediss://`.
     ///
-    /// The connection is shared by all calls, and made anew whenever it breaks.
+    /// Five seconds is how long it may take, whatever the time limit of a call: until then it is tried again where
+    /// nobody answers, or somebody who is not ready, so that a store that starts at the same time will do.
+    ///
+    /// The connection is shared by all calls. It is made anew when it breaks, when the store turns out to be a replica
+    /// now, and when it has been silent for a second, as it is when a host is gone without a word; then after two
+    /// seconds, four, and so on up to 30 for as long as nobody answers. There are at most 20 attempts a second, each of
+    /// which may take two seconds, or two time limits if that is more, and no call waits for one longer than it may take.
     ///
     /// # Errors
     ///
-    /// If nobody answers within five seconds, the server's certificate is not trusted, user or password are wrong, the
-    /// server is older than 6.0, or its `maxmemory-policy` lets it forget any key.
+    /// If no server that is ready answers within five seconds, its certificate is not trusted, user or password are
+    /// wrong or do not allow what is needed, the server is older than 6.0, or its `maxmemory-policy` lets it forget any
+    /// key. What is needed, in the words of an access list: `~{rate-limit:* +info +eval +evalsha +time +get +set
+    /// +getrange +setrange +del +pexpire +hget +hset +hgetall +hdel`, with the prefix for `rate-limit`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is done, it leaves nothing but a connection that is closed.
     pub async fn connect(mut self, url: &str) -> Result<(SharedStore, StoreDriver), ConnectError> {
         let trust = std::mem::take(&mut self.trust);
-        let server = Server::connect(url, trust, self.time_limit).await?;
-        Ok(SharedStore::new(Backend::Server(server), self))
+        let server = Server::connect(url, trust, &self.prefix, self.time_limit).await?;
+        Ok(SharedStore::new(Backend::Server(Box::new(server)), self))
     }
 
     /// Connects to a cluster of which some nodes are at these URLs. Each partition lives in one hash slot.
     ///
+    /// Each step of connecting to a node may take two seconds, or two time limits if that is more. The client follows
+    /// slots as they move; where it cannot, because a node is silent, all connections are made anew as with one server.
+    ///
     /// # Errors
+    ///
+    /// As [`connect`](Self::connect), where one node that will not do is enough.
+    ///
+    /// # Cancel safety
     ///
     /// As [`connect`](Self::connect).
     pub async fn connect_cluster<I>(
@@ -110,8 +129,8 @@ impl SharedStoreBuilder {
     {
         let urls = urls.into_iter().map(Into::into).collect();
         let trust = std::mem::take(&mut self.trust);
-        let server = Server::connect_cluster(urls, trust, self.time_limit).await?;
-        Ok(SharedStore::new(Backend::Server(server), self))
+        let server = Server::connect_cluster(urls, trust, &self.prefix, self.time_limit).await?;
+        Ok(SharedStore::new(Backend::Server(Box::new(server)), self))
     }
 
     /// Joins a store in this process, as one more instance.

@@ -14,6 +14,7 @@ pub(super) enum Kind {
     Tls,
     Certificate,
     Unreachable,
+    NotReady(String),
     Auth,
     TooOld(String),
     Eviction(String),
@@ -39,6 +40,10 @@ impl ConnectError {
             Kind::Tls
         } else if error.kind() == redis::ErrorKind::InvalidClientConfig {
             Kind::Url
+        } else if let Some(code @ ("LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN")) =
+            error.code()
+        {
+            Kind::NotReady(code.to_owned())
         } else if error.is_io_error() || error.is_timeout() || error.is_connection_refusal() {
             Kind::Unreachable
         } else {
@@ -48,6 +53,11 @@ impl ConnectError {
             kind,
             source: Some(error),
         }
+    }
+
+    /// Whether the next attempt may find something else.
+    pub(super) const fn may_pass(&self) -> bool {
+        matches!(self.kind, Kind::Unreachable | Kind::NotReady(_))
     }
 
     /// Whether user and password are wrong, or do not allow what is needed.
@@ -74,10 +84,10 @@ impl ConnectError {
         self.kind == Kind::Certificate
     }
 
-    /// Whether no server answered.
+    /// Whether no server answered, or none that is ready, for as long as connecting may take.
     #[must_use]
-    pub fn is_unreachable(&self) -> bool {
-        self.kind == Kind::Unreachable
+    pub const fn is_unreachable(&self) -> bool {
+        self.may_pass()
     }
 }
 
@@ -90,10 +100,17 @@ impl fmt::Display for ConnectError {
                 "the store's URL asks for TLS, for which rate-limit-layer has the feature `redis-tls`"
             ),
             Kind::Certificate => write!(f, "the certificate of the store is not trusted"),
-            Kind::Unreachable => write!(f, "no Redis or Valkey answers at the store's URL"),
+            Kind::Unreachable => write!(
+                f,
+                "no Redis or Valkey answers at the store's URL within five seconds"
+            ),
+            Kind::NotReady(code) => write!(
+                f,
+                "the store is not ready within five seconds, it says {code}"
+            ),
             Kind::Auth => write!(
                 f,
-                "the store refuses the user and password, or they do not allow EVALSHA, SCRIPT, INFO and keys of its prefix"
+                "the store refuses the user and password, or they do not allow EVAL, EVALSHA, INFO and keys of its prefix"
             ),
             Kind::TooOld(version) => {
                 write!(

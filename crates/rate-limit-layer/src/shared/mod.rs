@@ -72,6 +72,7 @@ mod clock;
 mod driver;
 mod error;
 mod failure;
+mod link;
 mod local;
 mod log;
 mod member;

@@ -1,101 +1,83 @@
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClient;
-use redis::cluster_async::ClusterConnection;
-use redis::{Cmd, RedisResult, Value};
-use tokio::time::timeout;
+use redis::{Cmd, Value};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::error::{ConnectError, Kind};
 use super::failure::Failure;
+use super::link::{Connection, Link, PAUSE, Target};
 use super::script::{Scripts, VERSION};
 use super::trust::Trust;
 use super::wire::{Call, Script};
+use crate::partition::store_key;
 
 /// Redis or Valkey: one connection for all calls, or one for each node of a cluster.
 pub(super) struct Server {
-    connection: Connection,
+    link: Link,
     scripts: Scripts,
 
     /// How long each command may take.
     time_limit: Duration,
 }
 
-#[derive(Clone)]
-enum Connection {
-    One(ConnectionManager),
-    Cluster(ClusterConnection),
-}
-
-/// How long connecting may take.
+/// How long connecting may take, with all that is looked at.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long one attempt may take where the next may do better: when a connection is to be made anew, or a node of a
+/// cluster does not answer. It may be longer than a call, which goes on where the last one had to give up.
+const ATTEMPT: Duration = Duration::from_secs(2);
 
 impl Server {
     pub(super) async fn connect(
         url: &str,
         trust: Trust,
+        prefix: &str,
         time_limit: Duration,
     ) -> Result<Self, ConnectError> {
         let client = trust.client(url).map_err(ConnectError::of)?;
-        // Commands have a time limit of their own.
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_max_delay(Duration::from_millis(100))
-            .set_connection_timeout(Some(time_limit.max(Duration::from_millis(500))))
-            .set_response_timeout(Some(2 * time_limit));
-        let connecting = ConnectionManager::new_with_config(client, config);
-        let connection = within(connecting).await?;
-        Self::checked(Connection::One(connection), time_limit).await
+        Self::join(Target::One(client), prefix, time_limit).await
     }
 
     pub(super) async fn connect_cluster(
         urls: Vec<String>,
         trust: Trust,
+        prefix: &str,
         time_limit: Duration,
     ) -> Result<Self, ConnectError> {
         let client = trust
             .cluster(ClusterClient::builder(urls))
-            .connection_timeout(time_limit.max(Duration::from_millis(500)))
-            .response_timeout(2 * time_limit)
+            .connection_timeout(attempt(time_limit))
+            .response_timeout(attempt(time_limit))
             .retries(1)
             .build()
             .map_err(ConnectError::of)?;
-        let connection = within(client.get_async_connection()).await?;
-        Self::checked(Connection::Cluster(connection), time_limit).await
+        Self::join(Target::Cluster(client), prefix, time_limit).await
     }
 
-    /// Refuses a server that will not do, before anything depends on it.
-    async fn checked(connection: Connection, time_limit: Duration) -> Result<Self, ConnectError> {
-        let server = Self {
-            connection,
-            scripts: Scripts::default(),
-            time_limit,
-        };
-        let info = server.info("server").await?;
-        if let Some(version) = too_old(&info) {
-            return Err(ConnectError::new(Kind::TooOld(version.to_owned())));
+    /// Tries for as long as there is patience, and comes back with what was wrong last.
+    async fn join(
+        target: Target,
+        prefix: &str,
+        time_limit: Duration,
+    ) -> Result<Self, ConnectError> {
+        let until = Instant::now() + PATIENCE;
+        let mut last = ConnectError::new(Kind::Unreachable);
+        loop {
+            match timeout_at(until, checked(&target, prefix)).await {
+                Ok(Ok(connection)) => {
+                    return Ok(Self {
+                        link: Link::new(target, connection, attempt(time_limit)),
+                        scripts: Scripts::default(),
+                        time_limit,
+                    });
+                }
+                Ok(Err(error)) if error.may_pass() => last = error,
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Err(last),
+            }
+            sleep(PAUSE).await;
         }
-        let info = server.info("memory").await?;
-        let policy = field(&info, "maxmemory_policy:").unwrap_or_default();
-        if policy.starts_with("allkeys") {
-            return Err(ConnectError::new(Kind::Eviction(policy.to_owned())));
-        }
-        Ok(server)
-    }
-
-    async fn info(&self, section: &str) -> Result<String, ConnectError> {
-        let mut command = redis::cmd("INFO");
-        command.arg(section);
-        let value = within(self.send(&command)).await?;
-        // A cluster answers by node; the first that says something will do.
-        let text = match value {
-            Value::Map(nodes) => nodes
-                .into_iter()
-                .next()
-                .map_or(Value::Nil, |(_, text)| text),
-            text => text,
-        };
-        redis::from_redis_value(text).map_err(|error| ConnectError::of(error.into()))
     }
 
     /// Calls a script on the state of one partition.
@@ -121,10 +103,10 @@ impl Server {
             };
             command
         };
-        let answer = match self.in_time(&with("EVALSHA", &script.sha)).await {
+        let answer = match self.send(key, &with("EVALSHA", &script.sha)).await {
             Err(Failure::Server(error)) if error.code() == Some("NOSCRIPT") => {
                 // The server has the script from then on, whatever node of a cluster it is.
-                self.in_time(&with("EVAL", &script.body)).await?
+                self.send(key, &with("EVAL", &script.body)).await?
             }
             answer => answer?,
         };
@@ -134,24 +116,53 @@ impl Server {
         }
     }
 
-    async fn in_time(&self, command: &Cmd) -> Result<Value, Failure> {
-        let answer = timeout(self.time_limit, self.send(command)).await;
-        answer.map_err(|_| Failure::Late)?.map_err(Failure::Server)
-    }
-
-    async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        match self.connection.clone() {
-            Connection::One(mut one) => command.query_async(&mut one).await,
-            Connection::Cluster(mut cluster) => command.query_async(&mut cluster).await,
-        }
+    async fn send(&self, key: &str, command: &Cmd) -> Result<Value, Failure> {
+        self.link.call(key, command, self.time_limit).await
     }
 }
 
-async fn within<T>(connecting: impl Future<Output = RedisResult<T>>) -> Result<T, ConnectError> {
-    match timeout(PATIENCE, connecting).await {
-        Ok(connected) => connected.map_err(ConnectError::of),
-        Err(_) => Err(ConnectError::new(Kind::Unreachable)),
+/// How long an attempt may take where a call may take so long.
+fn attempt(time_limit: Duration) -> Duration {
+    ATTEMPT.max(2 * time_limit)
+}
+
+/// Connects, and refuses a server that will not do before anything depends on it.
+async fn checked(target: &Target, prefix: &str) -> Result<Connection, ConnectError> {
+    let mut connection = target.connect(PATIENCE).await.map_err(ConnectError::of)?;
+    let mut send = async |command: &Cmd| connection.send(command).await;
+    let info = send(&redis::cmd("INFO")).await.map_err(ConnectError::of)?;
+    // A cluster answers by node.
+    let texts = match info {
+        Value::Map(nodes) => nodes.into_iter().map(|(_, text)| text).collect(),
+        text => vec![text],
+    };
+    for text in texts {
+        let text: String =
+            redis::from_redis_value(text).map_err(|error| ConnectError::of(error.into()))?;
+        will_do(&text)?;
     }
+    // There is no such script, which is said only to those who may call one with such a key.
+    let mut command = redis::cmd("EVALSHA");
+    command
+        .arg("0".repeat(40))
+        .arg(1)
+        .arg(store_key(prefix, "", ""));
+    match send(&command).await {
+        Err(error) if error.code() != Some("NOSCRIPT") => Err(ConnectError::of(error)),
+        _ => Ok(connection),
+    }
+}
+
+/// What INFO says against a server, if anything.
+fn will_do(info: &str) -> Result<(), ConnectError> {
+    if let Some(version) = too_old(info) {
+        return Err(ConnectError::new(Kind::TooOld(version.to_owned())));
+    }
+    let policy = field(info, "maxmemory_policy:").unwrap_or_default();
+    if policy.starts_with("allkeys") {
+        return Err(ConnectError::new(Kind::Eviction(policy.to_owned())));
+    }
+    Ok(())
 }
 
 /// The version of a server that says in INFO that it is older than 6.

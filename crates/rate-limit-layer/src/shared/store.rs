@@ -52,7 +52,7 @@ pub(crate) struct Inner {
 }
 
 pub(super) enum Backend {
-    Server(Server),
+    Server(Box<Server>),
     Local(LocalStore),
 }
 
