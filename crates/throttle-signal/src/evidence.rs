@@ -105,6 +105,10 @@ impl<'a> Evidence<'a> {
             if let Some((_, name)) = code.rsplit_once('#') {
                 self.codes.push(Cow::Owned(name.to_owned()));
             }
+            // Some write `rate-limit-exceeded`.
+            if code.contains('-') && !code.contains([' ', '_', '.', ':']) {
+                self.codes.push(Cow::Owned(code.replace('-', "_")));
+            }
             self.codes.push(code);
         }
     }

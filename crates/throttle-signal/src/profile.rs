@@ -129,10 +129,14 @@ impl Profile {
     }
 
     pub(crate) fn from_table(table: &Table) -> Self {
+        let (last, first): (Vec<_>, Vec<_>) =
+            table.rules.concat().into_iter().partition(|rule| rule.last);
         let rules = [
             profiles::generic::LIBRARY,
-            &table.rules.concat(),
+            &first,
             &profiles::generic::RULES.concat(),
+            &last,
+            &profiles::generic::LATE.concat(),
         ];
         Self(Arc::new(Inner {
             name: Cow::Borrowed(table.name),

@@ -37,6 +37,7 @@ pub struct Rule {
     pub(crate) typical: Option<Duration>,
     pub(crate) unsure: bool,
     pub(crate) suspect: bool,
+    pub(crate) last: bool,
 }
 
 impl Rule {
@@ -61,6 +62,7 @@ impl Rule {
             typical: None,
             unsure: false,
             suspect: false,
+            last: false,
         }
     }
 
@@ -179,6 +181,12 @@ impl Rule {
             suspect: true,
             ..self
         }
+    }
+
+    /// Asks it after the words that mean the same everywhere, for what a provider's status says where
+    /// nothing else does.
+    pub(crate) const fn last(self) -> Self {
+        Self { last: true, ..self }
     }
 
     /// Whether anything but the status is looked at.

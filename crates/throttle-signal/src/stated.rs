@@ -104,11 +104,11 @@ impl Figures {
                 }
                 Says::Limit | Says::Requested | Says::Actual(_) => {}
                 Says::Wait | Says::At | Says::Before(_) if figures.when.is_some() => {}
-                Says::Wait => figures.when = wait_after(after),
-                Says::At => {
-                    let when = timestamp(after.trim_start_matches([':', ' '])).map(When::At);
-                    figures.when = when.filter(|when| when.from(now).is_some());
+                Says::Wait => {
+                    let date = || dated(after, now);
+                    figures.when = wait_after(after).or_else(date);
                 }
+                Says::At => figures.when = dated(after, now),
                 Says::Before(seconds) => {
                     let number = before.strip_suffix(marker.stem).and_then(number_before);
                     figures.when =
@@ -155,6 +155,11 @@ fn over(before: &str, after: &str) -> Option<Kind> {
 fn is_over(after: &str) -> bool {
     let limit = after.split_once(": ").and_then(|(_, limit)| number(limit));
     matches!((number(after), limit), (Some((actual, _)), Some((limit, _))) if actual > limit)
+}
+
+fn dated(text: &str, now: Option<SystemTime>) -> Option<When> {
+    let when = timestamp(text.trim_start_matches([':', ' '])).map(When::At);
+    when.filter(|when| when.from(now).is_some())
 }
 
 fn wait_after(text: &str) -> Option<When> {

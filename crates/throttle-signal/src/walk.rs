@@ -39,13 +39,15 @@ impl Key {
         match key {
             "code" | "Code" | "type" | "Type" | "__type" | "status" | "reason" | "Reason"
             | "error_type" | "errorType" | "http_code" | "quotaId" | "quota_id" | "name"
-            | "limit_type" | "limitType" => Self::Code,
+            | "limit_type" | "limitType" | "errorcode" | "error_name" | "sub_code" | "subcode"
+            | "policyName" | "category" | "tag" | ".tag" => Self::Code,
             "error_code" | "errorCode" | "status_code" | "err_code" | "errcode" | "ret" => {
                 Self::Business
             }
             "message" | "Message" | "msg" | "error_msg" | "errmsg" | "err_msg"
             | "error_message" | "errorMessage" | "status_msg" | "detail" | "title"
-            | "error_description" | "description" | "raw" | "cause" => Self::Text,
+            | "error_description" | "description" | "raw" | "cause" | "details" | "Detail"
+            | "faultstring" | "errorMessages" | "errorSummary" | "error_summary" => Self::Text,
             "error" | "Error" | "errors" | "exception" => Self::Error,
             "retryDelay" | "retry_delay" => Self::Wait(0),
             "retry_after_ms" | "retryAfterMs" => Self::Millis(1),

@@ -112,7 +112,10 @@ impl Window<'_> {
 
 /// Takes up one header if it is about a rate limit.
 fn note<'a>(windows: &mut Vec<Window<'a>>, name: &str, value: &'a str) {
-    if !name.contains("ratelimit-") && !name.contains("rate-limit-") {
+    if !["ratelimit", "-limit-", "-quota-"]
+        .iter()
+        .any(|part| name.contains(part))
+    {
         return;
     }
     let mut window = Window::default();
@@ -124,10 +127,12 @@ fn note<'a>(windows: &mut Vec<Window<'a>>, name: &str, value: &'a str) {
             | "ratelimit" => {}
             _ => {
                 match word {
-                    "requests" | "request" | "req" => window.unit = Unit::Requests,
-                    "tokens" | "token" => window.unit = Unit::Tokens,
+                    "requests" | "request" | "req" | "rpm" => window.unit = Unit::Requests,
+                    // The size of a request is its tokens.
+                    "tokens" | "token" | "tpm" | "ratelimitbysize" => window.unit = Unit::Tokens,
                     "concurrent" | "concurrency" => window.unit = Unit::Concurrent,
-                    "day" | "month" | "5h" | "7d" => window.long = true,
+                    "day" | "daily" | "24h" | "24hour" | "week" | "weekly" | "month"
+                    | "monthly" | "5h" | "7d" => window.long = true,
                     _ => {}
                 }
                 window.id = word

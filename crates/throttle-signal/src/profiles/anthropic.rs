@@ -23,6 +23,7 @@ const RULES: &[Rule] = &[
         "plans & billing",
         "usage limits",
         "extra usage",
+        "usage credits",
         "spend limit",
         "monthly spend",
     ]),

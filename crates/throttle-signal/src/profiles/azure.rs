@@ -50,6 +50,11 @@ const RULES: &[Rule] = &[
     overloaded("capacity", Scope::Server)
         .status(SLOWED)
         .text(&["overloaded", "capacity"]),
+    // As GitHub Models puts it, which runs there.
+    exhausted("a day's", Scope::Model).text(&["byday"]),
+    rate("requests a minute", Scope::Model)
+        .status(SLOWED)
+        .text(&["byminute"]),
     tokens("unsaid", Scope::Model)
         .status(SLOWED)
         .text(&["exceeded rate limit", "exceeded the rate limit"])

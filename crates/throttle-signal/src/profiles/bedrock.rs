@@ -32,7 +32,15 @@ const RULES: &[Rule] = &[
     // A 503 is about capacity and "not related to account-level quotas", whatever its words are; one of
     // them is "too many connections".
     overloaded("unavailable", Scope::Server).code(&["ServiceUnavailable*"]),
+    // The codes of other services of the same hosts.
+    rate("requests", Scope::Account).status(&[503]).code(&[
+        "SlowDown",
+        "RequestLimitExceeded",
+        "Throttling",
+    ]),
     overloaded("503", Scope::Server).status(&[503]),
+    // Of a plan's credit by the hour or month.
+    exhausted("credit", Scope::Account).text(&["credit limit"]),
     exhausted("tokens a day", Scope::Model).text(&["tokens per day", "per day"]),
     concurrency("connections", Scope::Account).text(&["too many connections", "concurrent"]),
     concurrency("invocations", Scope::Account).code(&["*Concurrent*"]),

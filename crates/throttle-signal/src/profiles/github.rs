@@ -44,12 +44,21 @@ const RULES: &[Rule] = &[
         .code(&["user_model_rate_limited*"])
         .wait_under(SOON),
     rate("plan, soon over", Scope::Account)
-        .code(&["rate_limited", "user_global_rate_limited*"])
-        .text(&["copilot"])
+        .code(&["user_global_rate_limited*"])
+        .wait_under(SOON),
+    rate("plan, soon over", Scope::Account)
+        .code(&["rate_limited"])
+        .text(&["copilot", "your request was rate"])
         .wait_under(SOON),
     exhausted("plan window", Scope::Account)
         .code(&["rate_limited"])
         .text(&["copilot"]),
+    // Of a token that is good for other things, whatever its rate limit headers say.
+    harmless("permission").status(&[403]).text(&[
+        "not accessible by",
+        "must have admin",
+        "admin rights",
+    ]),
     rate("address", Scope::Unknown).text(&["authenticated requests get a higher rate limit"]),
     rate("primary", Scope::Account).code(&["RATE_LIMITED", "RATE_LIMIT"]),
     rate("primary", Scope::Account)

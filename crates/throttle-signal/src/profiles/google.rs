@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::short::{credential, exhausted, overloaded, rate, tokens};
+use super::short::{concurrency, credential, exhausted, overloaded, rate, tokens};
 use crate::profile::Table;
 use crate::{Rule, Scope};
 
@@ -62,6 +62,9 @@ const RULES: &[Rule] = &[
         .wait_from(LONG),
     // The older form of Google's other APIs, with a 403.
     exhausted("a day's", Scope::Account).code(&["quotaExceeded", "dailyLimitExceeded*"]),
+    concurrency("in flight", Scope::Account)
+        .status(SLOWED)
+        .text(&["concurren"]),
     rate("rate", Scope::Account).code(&["rateLimitExceeded", "userRateLimitExceeded"]),
     overloaded("no capacity", Scope::Model).code(&["MODEL_CAPACITY_EXHAUSTED"]),
     credential("project", Scope::Account).code(&[
@@ -114,7 +117,10 @@ const RULES: &[Rule] = &[
     overloaded("overloaded", Scope::Model)
         .status(&[500, 503])
         .text(&["overloaded", "no capacity", "high demand", "unavailable"]),
-    rate("unsaid", Scope::Unknown).status(&[429]).unsure(),
+    rate("unsaid", Scope::Unknown)
+        .status(&[429])
+        .unsure()
+        .last(),
 ];
 
 const SLOWED: &[u16] = &[429, 403];

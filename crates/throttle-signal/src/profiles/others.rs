@@ -41,6 +41,7 @@ pub(crate) const TABLES: &[Table] = &[
     },
     table("elevenlabs", &["elevenlabs.io"], &[ELEVENLABS]),
     table("nvidia", &["nvidia.com"], &[NVIDIA]),
+    table("salesforce", &["salesforce.com"], &[SALESFORCE]),
 ];
 
 const fn table(
@@ -104,7 +105,7 @@ const COHERE: &[Rule] = &[
         "trial token",
     ]),
     tokens("tokens", Scope::Key).status(SLOWED).text(&["token"]),
-    rate("requests", Scope::Key).status(SLOWED),
+    rate("requests", Scope::Key).status(&[429]).last(),
 ];
 
 const MISTRAL: &[Rule] = &[
@@ -123,7 +124,10 @@ const MISTRAL: &[Rule] = &[
     rate("requests", Scope::Account)
         .code(&["1300", "rate_limited"])
         .unsure(),
-    rate("requests", Scope::Account).status(&[429]).unsure(),
+    rate("requests", Scope::Account)
+        .status(&[429])
+        .unsure()
+        .last(),
 ];
 
 /// 403 is a context that is too long.
@@ -132,6 +136,11 @@ const TOGETHER: &[Rule] = &[
         .status(&[403])
         .text(&["context length", "max_tokens"]),
     tokens("tokens", Scope::Model).code(&["dynamic_token_limited", "token_rate_limit"]),
+    // Both are named where it is not said which was hit.
+    tokens("tokens", Scope::Model)
+        .code(&["model_rate_limit"])
+        .text(&["tokens per"])
+        .without(&["queries", "requests"]),
     rate("requests", Scope::Model).code(&[
         "model_rate_limit",
         "dynamic_request_limited",
@@ -180,7 +189,8 @@ const XAI: &[Rule] = &[
     ]),
     rate("exhausted resource", Scope::Model)
         .status(&[429])
-        .unsure(),
+        .unsure()
+        .last(),
 ];
 
 const PERPLEXITY: &[Rule] = &[
@@ -199,10 +209,16 @@ const HUGGINGFACE: &[Rule] = &[
     rate("address", Scope::Unknown)
         .status(&[429])
         .text(&["rate limit your ip", "your ip"]),
+    rate("an hour's", Scope::Account)
+        .status(&[429])
+        .text(&["reset hourly"]),
     concurrency("in flight", Scope::Unknown)
         .status(&[429])
         .text(&["concurren"]),
-    rate("requests", Scope::Account).status(&[429]).unsure(),
+    rate("requests", Scope::Account)
+        .status(&[429])
+        .unsure()
+        .last(),
 ];
 
 const CLOUDFLARE: &[Rule] = &[
@@ -229,7 +245,10 @@ const FIREWORKS: &[Rule] = &[
     tokens("tokens", Scope::Account)
         .status(SLOWED)
         .text(&["token"]),
-    rate("requests", Scope::Account).status(&[429]).unsure(),
+    rate("requests", Scope::Account)
+        .status(&[429])
+        .unsure()
+        .last(),
 ];
 
 const ELEVENLABS: &[Rule] = &[
@@ -244,4 +263,10 @@ const NVIDIA: &[Rule] = &[
     concurrency("workers", Scope::Model)
         .status(SLOWED)
         .text(&["worker local total request limit", "resourceexhausted"]),
+];
+
+/// One code for what runs at a time and for the calls of a day.
+const SALESFORCE: &[Rule] = &[
+    concurrency("in flight", Scope::Account).text(&["concurren"]),
+    exhausted("a day's calls", Scope::Account).text(&["totalrequests"]),
 ];

@@ -36,6 +36,30 @@ pub(super) const WORDS: &[Rule] = &[
         "required scope",
         "insufficient scope",
     ]),
+    credential("key", Scope::Key)
+        .status(DENIED)
+        .text(&[
+            "access token",
+            "api key",
+            "api-key",
+            "api_key",
+            "apikey",
+            "bearer",
+            "credentials",
+        ])
+        .and(&[
+            "invalid",
+            "expired",
+            "incorrect",
+            "missing",
+            "not valid",
+            "malformed",
+            "revoked",
+            "wrong",
+            "unknown",
+            "not found",
+            "not recognized",
+        ]),
     credential("shut off", Scope::Unknown)
         .status(&[403])
         .text(&[
@@ -63,12 +87,12 @@ pub(super) const WORDS: &[Rule] = &[
     credential("permission", Scope::Unknown)
         .status(&[403])
         .text(&[
-            "not have permission",
-            "n't have permission",
-            "lacks permission",
-            "lack permission",
-            "insufficient permission",
-            "permission denied",
+            "permission",
+            "privilege",
+            "not accessible by",
+            "not authorized",
+            "be verified",
+            "verify your",
             "is not enabled for",
             "key allowlist",
             "not entitled",
@@ -76,11 +100,14 @@ pub(super) const WORDS: &[Rule] = &[
             "n't have access",
             "requires a paid",
             "requires a subscription",
+            "not subscribed",
         ]),
     // Of where or what for the call is made: another key would hear the same, so none is to blame.
     credential("place", Scope::Server).status(&[403]).text(&[
         "access denied",
         "access is denied",
+        "forbidden",
+        "not allowed",
         "terms of service",
         "in your region",
         "in your country",

@@ -9,17 +9,19 @@ const BROKE: &[u16] = &[400, 401, 402, 403, 412, 429, 500, 503];
 
 pub(super) const WORDS: &[Rule] = &[
     exhausted("money", Scope::Account).status(BROKE).text(&[
-        "insufficient balance",
+        "sufficient balance",
+        "sufficient credit",
+        "sufficient fund",
+        "enough balance",
+        "enough credit",
+        "enough fund",
+        "credits exceeded",
+        "balance insufficient",
         "insufficient account balance",
-        "insufficient credit",
-        "insufficient funds",
         "insufficient account funds",
         "balance is insufficient",
-        "balance insufficient",
         "balance is too low",
         "balance exhausted",
-        "not enough balance",
-        "not enough credit",
         "no credits",
         "out of credits",
         "credits exhausted",
@@ -180,9 +182,11 @@ pub(super) const WORDS: &[Rule] = &[
         .status(SLOWED)
         .text(DAY)
         .wait_under(SOON),
+    // A list of all windows names the minute first.
     exhausted("a day's", Scope::Unknown)
         .status(SLOWED)
-        .text(DAY),
+        .text(DAY)
+        .without(&["minute limit"]),
     exhausted("a month's", Scope::Unknown)
         .status(SLOWED)
         .text(&[
@@ -197,6 +201,8 @@ pub(super) const WORDS: &[Rule] = &[
             "/ week",
             "/week",
             "this month",
+            "current month",
+            "month limit",
             "for the month",
             "for the week",
             "this week",
@@ -211,6 +217,7 @@ pub(super) const WORDS: &[Rule] = &[
 
 const DAY: &[&str] = &[
     "per day",
+    "day limit",
     "/ day",
     "/day",
     "per-day",

@@ -11,12 +11,17 @@ pub(super) const FIRST: &[Rule] = &[
         .text(&["request too large", "prompt is too large"])
         .and(&["tokens per", "tpm", "token limit"])
         .retry(false),
+    tokens("larger than the limit", Scope::Unknown)
+        .status(&[413, 429])
+        .code(&["*too_large"])
+        .text(&["tokens per", "tpm", "token limit"])
+        .retry(false),
     concurrency("in flight", Scope::Unknown)
         .status(SLOWED)
         .text(&[
             "concurren",
             "simultaneous",
-            "parallel request",
+            "parallel",
             "in flight",
             "in-flight",
             "too many connections",
@@ -32,21 +37,29 @@ pub(super) const FIRST: &[Rule] = &[
             "running jobs",
             "request at a time",
             "at the same time",
-            "parallelism",
-            "max_parallel",
         ]),
 ];
 
 pub(super) const WORDS: &[Rule] = &[
     burst("growth", Scope::Unknown).status(SLOWED).text(&[
-        "increased too quickly",
-        "increase too quickly",
+        "increased too",
+        "increase too",
+        "increasing too",
+        "grown too",
+        "growing too",
+        "ramp up",
+        "ramping up",
+        "ramp-up",
+        "spike arrest",
+        "traffic spike",
+        "spike in traffic",
+        "spike in request",
+        "sudden",
         "traffic growth",
         "request burst",
         "acceleration limit",
-        "increase your usage gradually",
         "usage increase rate",
-        "more gradually",
+        "gradually",
         "secondary rate limit",
         "slow down your rate of growth",
     ]),
@@ -67,6 +80,7 @@ pub(super) const WORDS: &[Rule] = &[
         "capacity exceeded",
         "no capacity",
         "insufficient capacity",
+        "insufficient resource",
         "out of capacity",
         "too busy",
         "is busy",
@@ -85,15 +99,8 @@ pub(super) const WORDS: &[Rule] = &[
         "no accounts available",
         "all accounts",
         "accounts exhausted",
-        "queue is full",
-        "queue full",
-        "full queue",
-        "queue limit",
-        "queue size",
-        "queue depth",
-        "queue saturat",
-        "is saturated",
-        "too many queued",
+        "queue",
+        "saturated",
         "no available worker",
         "no workers available",
         "workers are busy",
@@ -109,6 +116,12 @@ pub(super) const WORDS: &[Rule] = &[
     overloaded("busy, for a client's error", Scope::Server)
         .status(&[400])
         .text(&["overloaded", "at capacity", "capacity exceeded", "is busy"]),
+    // Both named, and not said which it was.
+    rate("requests or tokens", Scope::Unknown)
+        .status(SLOWED)
+        .text(&["rpm and", "rpm or", "rpm,", "rpm/"])
+        .and(&["tpm"])
+        .unsure(),
     tokens("a model's tokens", Scope::Model)
         .status(SLOWED)
         .text(&["token rate", "tokens per", "tpm"])
@@ -145,57 +158,69 @@ pub(super) const WORDS: &[Rule] = &[
         "output tokens",
         "tpm",
     ]),
+];
+
+pub(super) const RATES: &[Rule] = &[
     rate("requests", Scope::Account)
         .status(SLOWED)
         .text(&["logged in user", "your account's rate limit", "for user id"])
         .unsure(),
     rate("requests", Scope::Unknown)
         .status(SLOWED)
+        .text(RATE)
+        .unsure(),
+    rate("requests, for a client's error", Scope::Unknown)
+        .status(&[400])
         .text(&[
-            "requests per",
-            "requests_per",
-            "request per",
-            "requests/min",
-            "calls per",
-            "queries per",
-            "too many request",
-            "request rate",
-            "requests rate",
-            "call rate",
-            "rate limit",
-            "rate-limit",
-            "ratelimit",
+            "rate limit exceeded",
+            "rate limit reached",
+            "rate-limited",
+            "rate limited",
             "rate exceeded",
-            "rate_limit",
-            "too fast",
-            "too quickly",
-            "too often",
-            "too rapidly",
-            "too frequent",
-            "per minute",
-            "per second",
-            "per hour",
-            "slow down",
-            "throttl",
-            "rpm",
-            "rps",
-            "qps",
+            "request limit reached",
+            "too many requests",
+            "throttled",
         ])
         .unsure(),
     exhausted("a quota, by a 403", Scope::Unknown)
         .status(&[403])
-        .text(&[
-            "quota exceeded",
-            "limit exceeded",
-            "exceeded your",
-            "insufficient quota",
-            "exceeds your quota",
-        ]),
+        .text(&["limit exceeded", "exceeded your"]),
     rate("edge", Scope::Unknown).code(&["error code: 1015"]),
     exhausted("edge, a day's", Scope::Account).code(&["error code: 1027"]),
-    tokens("insufficient_quota of a stranger", Scope::Unknown)
-        .status(&[429])
-        .code(&["insufficient_quota"])
-        .unsure()
-        .until_it_lasts(),
+];
+
+/// Words about a rate.
+pub(super) const RATE: &[&str] = &[
+    "requests per",
+    "requests_per",
+    "request per",
+    "requests/min",
+    "calls per",
+    "queries per",
+    "too many request",
+    "request rate",
+    "requests rate",
+    "call rate",
+    "rate limit",
+    "rate-limit",
+    "ratelimit",
+    "rate exceeded",
+    "rate_limit",
+    "too fast",
+    "too quickly",
+    "too often",
+    "too rapidly",
+    "too frequent",
+    "per minute",
+    "per second",
+    "per hour",
+    "slow down",
+    "throttl",
+    "rpm",
+    "rps",
+    "qps",
+    "hourly",
+    "request limit",
+    "requests limit",
+    "limit of requests",
 ];
