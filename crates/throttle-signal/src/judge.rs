@@ -194,6 +194,7 @@ fn stated(
             )
         })
         .or_else(|| longest(case.headers, RETRY_AFTER.as_str(), When::parse, now))
+        .or_else(|| longest(case.headers, "x-retry-after", When::parse, now))
         .or_else(body)
         .or_else(|| figures.when?.from(now))
         .or_else(|| exhausted.when?.from(now))

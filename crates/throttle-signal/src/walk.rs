@@ -47,11 +47,13 @@ impl Key {
             "message" | "Message" | "msg" | "error_msg" | "errmsg" | "err_msg"
             | "error_message" | "errorMessage" | "status_msg" | "detail" | "title"
             | "error_description" | "description" | "raw" | "cause" | "details" | "Detail"
-            | "faultstring" | "errorMessages" | "errorSummary" | "error_summary" => Self::Text,
+            | "text" | "value" | "info" | "faultstring" | "errorMessages" | "errorSummary"
+            | "error_summary" => Self::Text,
             "error" | "Error" | "errors" | "exception" => Self::Error,
             "retryDelay" | "retry_delay" => Self::Wait(0),
             "retry_after_ms" | "retryAfterMs" => Self::Millis(1),
             "retry_after"
+            | "retry-after"
             | "retryAfter"
             | "retry_after_seconds"
             | "retryAfterSeconds"

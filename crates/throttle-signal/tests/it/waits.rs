@@ -91,10 +91,11 @@ fn sources_are_believed_in_their_order() {
         ("retry-after-ms", "500"),
         ("x-ms-retry-after-ms", "700"),
         ("retry-after", "1"),
+        ("x-retry-after", "6"),
         ("x-ratelimit-remaining-requests", "0"),
         ("x-ratelimit-reset-requests", "5s"),
     ];
-    for expected in [500, 700, 1_000] {
+    for expected in [500, 700, 1_000, 6_000] {
         assert_eq!(stated(&pairs, body), Some(expected));
         pairs.remove(0);
     }
@@ -108,6 +109,18 @@ fn sources_are_believed_in_their_order() {
         .replace("resets_in_seconds", "y");
     assert_eq!(stated(&pairs, &text), Some(4_000));
     assert_eq!(stated(&pairs, ""), Some(5_000));
+}
+
+#[test]
+fn a_moment_may_stand_where_a_span_does() {
+    let date = [("date", "Mon, 28 Sep 2026 20:00:00 GMT")];
+    for (text, expected) in [
+        ("retry after 2026-09-28T20:00:09Z", Some(9_000)),
+        ("retry after 2026-09-28T19:00:00Z", None),
+        (r#"{"retry-after": 9.5}"#, Some(9_500)),
+    ] {
+        assert_eq!(stated(&date, text), expected, "{text}");
+    }
 }
 
 #[test]
@@ -196,6 +209,23 @@ fn an_exhausted_header_tells_the_dimension() {
         kind(&[("x-ratelimit-remaining-tokens", "0")]),
         Kind::TokenRate
     );
+    for (name, expected) in [
+        ("x-tpm-limit-remaining", Kind::TokenRate),
+        ("x-ratelimitbysize-remaining-minute", Kind::TokenRate),
+        ("x-user-limit-24hour-remaining", Kind::QuotaExhausted),
+        ("x-ratelimit-remaining-month", Kind::QuotaExhausted),
+        ("x-concurrent-limit-remaining", Kind::Concurrency),
+    ] {
+        assert_eq!(kind(&[(name, "0")]), expected, "{name}");
+        assert_eq!(kind(&[(name, "1")]), Kind::RequestRate, "{name}");
+    }
+    for (dimension, expected) in [
+        ("tokens", Kind::TokenRate),
+        ("concurrent_requests", Kind::Concurrency),
+        ("requests", Kind::RequestRate),
+    ] {
+        assert_eq!(kind(&[("rate_limit_type", dimension)]), expected);
+    }
     assert_eq!(
         kind(&[("x-ratelimit-remaining-requests", "0")]),
         Kind::RequestRate

@@ -199,5 +199,10 @@ pub(super) const CODES: &[Rule] = &[
         ]),
     concurrency("concurrency code", Scope::Unknown)
         .status(SLOWED)
-        .code(&["*concurren*", "lock_timeout"]),
+        .code(&[
+            "*concurren*",
+            "*session_limit*",
+            "*connection_limit*",
+            "lock_timeout",
+        ]),
 ];

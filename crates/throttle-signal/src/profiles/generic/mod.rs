@@ -8,7 +8,7 @@ mod money;
 mod words;
 
 use super::model_studio;
-use super::short::{exhausted, harmless, overloaded, rate};
+use super::short::{concurrency, exhausted, harmless, overloaded, rate, tokens};
 use crate::profile::Table;
 use crate::{Rule, Scope};
 
@@ -50,7 +50,7 @@ pub(crate) const LIBRARY: &[Rule] = &[harmless("message size").text(&[
 ])];
 
 /// Statuses under which words about rates are believed.
-const SLOWED: &[u16] = &[403, 413, 420, 429, 430, 432, 498, 503, 509, 529];
+const SLOWED: &[u16] = &[403, 413, 420, 429, 430, 432, 456, 498, 503, 509, 529];
 
 /// Statuses of a server without room.
 const BUSY: &[u16] = &[429, 498, 500, 502, 503, 504, 524, 529];
@@ -91,6 +91,16 @@ const BORROWED: &[Rule] = &[
         ])
         .and(&["rate limit", "rate-limit", "too many request", "(429)"])
         .without(&["your"]),
+    // LiteLLM names the dimension in a header.
+    tokens("a gateway's tokens", Scope::Unknown)
+        .status(&[429])
+        .header("rate_limit_type", "tokens"),
+    concurrency("a gateway's calls in flight", Scope::Unknown)
+        .status(&[429])
+        .header("rate_limit_type", "concurrent"),
+    concurrency("a gateway's calls in flight", Scope::Unknown)
+        .status(&[429])
+        .header("rate_limit_type", "max_parallel"),
     rate("one of a gateway's limits", Scope::Unknown)
         .status(SLOWED)
         .text(&["crossed tpm / rpm"])

@@ -28,6 +28,8 @@ pub(super) const FIRST: &[Rule] = &[
             "too many open",
             "too many streams",
             "too many sessions",
+            "too many active",
+            "active session",
             "active requests",
             "outstanding request",
             "ongoing request",
@@ -100,6 +102,8 @@ pub(super) const WORDS: &[Rule] = &[
         "all accounts",
         "accounts exhausted",
         "queue",
+        "cooldown",
+        "cooling down",
         "saturated",
         "no available worker",
         "no workers available",
@@ -112,6 +116,11 @@ pub(super) const WORDS: &[Rule] = &[
         "not ready yet",
         "混雑",
     ]),
+    // Of what everybody sends, where no limit of the caller's is spoken of.
+    overloaded("too many requests for a server", Scope::Server)
+        .status(&[503, 529])
+        .text(&["too many request"])
+        .without(&["limit", "rate", "your", "throttl", "slow down"]),
     // Some answer so with a 400, where vaguer words are about something else.
     overloaded("busy, for a client's error", Scope::Server)
         .status(&[400])
