@@ -107,7 +107,7 @@ impl Member {
             self.know(head);
         }
         let slots = reply.slots();
-        self.granted(&slots, asked);
+        self.granted(now, &slots, asked);
         if let Some(next) = reply.next.or_else(|| slots.last().copied()) {
             self.next = self.offset.ours(next);
         }

@@ -59,7 +59,7 @@ impl Member {
         match self.phase {
             Phase::Out { .. } => active.then(|| self.attempt.saturating_add(PROBE)),
             Phase::Joining | Phase::Held | Phase::Quiet { .. } => active.then_some(self.retry_at),
-            Phase::Live if self.outbox.urgent || self.offset.err(now) > self.err + WORSE => {
+            Phase::Live if self.outbox.urgent || self.may_be_off(now) > self.err + WORSE => {
                 Some(now)
             }
             Phase::Live => {
@@ -116,7 +116,7 @@ impl Member {
             })
             .collect();
         // What cannot wait for the next call, and twice what that takes.
-        let horizon = 20_000.0 + 4.0 * self.offset.err(now);
+        let horizon = 20_000.0 + 4.0 * self.may_be_off(now);
         let call = Call {
             script: Script::Reserve(shapes.len()),
             numbers: wire::reserve(self.known, &shapes, &wanted, horizon),
@@ -188,6 +188,10 @@ impl Member {
             seeds,
         };
         let learned = self.learned(now, core);
+        if beat {
+            // What is not seen again need not be told for long.
+            self.late /= 2.0;
+        }
         let call = Call {
             script: Script::Sync,
             numbers: wire::sync(self.known, learned, &shapes, &news),
@@ -206,7 +210,7 @@ impl Member {
             Guard::Learned => micros(guard) - micros(self.guard),
         };
         self.guard = guard;
-        self.err = self.offset.err(now);
+        self.err = self.may_be_off(now);
         let longest = core.plan().shortest() / 4;
         let most_guard = match core.plan().settings.guard {
             Guard::Fixed(_) => micros(guard),

@@ -28,9 +28,11 @@ impl ConnectError {
 
     /// What an error of the client comes to.
     pub(super) fn of(error: redis::RedisError) -> Self {
-        let is_auth = error.kind() == redis::ErrorKind::AuthenticationFailed
-            || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
         let said = error.to_string();
+        let is_auth = error.kind() == redis::ErrorKind::AuthenticationFailed
+            || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+            // What a node of a cluster says comes as the text of an error of the connection.
+            || said.contains("AuthenticationFailed");
         let kind = if is_auth {
             Kind::Auth
         } else if said.contains("certificate") {

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::clock::Offset;
-use super::number::cast;
+use super::number::{cast, micros, nanos};
 use super::outage::Outage;
 use super::shape;
 use super::share::Share;
@@ -54,6 +54,9 @@ pub(crate) struct Member {
     pub(super) guard: u64,
     pub(super) err: f64,
 
+    /// How many microseconds after their time slots come of late.
+    pub(super) late: f64,
+
     /// When the store answered last, when all was told last, when it was tried last, and when it may be
     /// tried again.
     pub(super) contact: u64,
@@ -91,11 +94,25 @@ pub(super) struct Slot {
     /// The same on the clock of the store, by which it is known there.
     pub(super) theirs: u64,
     pub(super) cost: Cost,
+
+    /// The last moment at which it may be used: later, it is worth more to the others.
+    until: u64,
 }
 
 impl Slot {
+    /// A slot that came at `now`, or was there before. The way back from a store that is far away takes longer than a
+    /// slot for this moment would last, were it to last from its time.
+    pub(super) fn new(at: u64, theirs: u64, cost: Cost, now: u64) -> Self {
+        Self {
+            at,
+            theirs,
+            cost,
+            until: at.max(now).saturating_add(LATE),
+        }
+    }
+
     pub(super) const fn is_late(&self, now: u64) -> bool {
-        self.at.saturating_add(LATE) < now
+        self.until < now
     }
 }
 
@@ -111,7 +128,7 @@ pub(super) struct Outbox {
     pub(super) urgent: bool,
 }
 
-/// How long after its time a slot may be used: later, it is worth more to the others. In nanoseconds.
+/// How long after its time, or after it came, a slot may be used. In nanoseconds.
 const LATE: u64 = 20_000_000;
 
 /// The most that is asked for at once.
@@ -146,6 +163,7 @@ impl Member {
             quota,
             guard: plan.settings.guard.start(),
             err: 0.0,
+            late: 0.0,
             contact: 0,
             beat: 0,
             attempt: 0,
@@ -282,17 +300,22 @@ impl Member {
     /// come, and for the others the time they stand for would be lost all the same.
     pub(super) fn late_at(&self) -> Option<u64> {
         let first = self.slots.front()?;
-        Some(first.at.saturating_add(LATE + 1))
+        Some(first.until.saturating_add(1))
     }
 
-    pub(super) fn granted(&mut self, slots: &[f64], costs: &[Cost]) {
+    pub(super) fn granted(&mut self, now: u64, slots: &[f64], costs: &[Cost]) {
         for (theirs, cost) in slots.iter().zip(costs) {
-            self.slots.push_back(Slot {
-                at: self.offset.ours(*theirs),
-                theirs: cast(*theirs),
-                cost: *cost,
-            });
+            let at = self.offset.ours(*theirs);
+            self.late = self.late.max(micros(now.saturating_sub(at)));
+            let slot = Slot::new(at, cast(*theirs), *cost, now);
+            self.slots.push_back(slot);
         }
+    }
+
+    /// By how many microseconds this instance may send too late, or too early, by the store's clock: what may be wrong
+    /// with its own, or what slots come too late by, when calls take longer than those that told the clock.
+    pub(super) fn may_be_off(&self, now: u64) -> f64 {
+        self.offset.err(now).max(self.late)
     }
 
     /// Forgets the slots it has, because they may not be good any more.
@@ -326,7 +349,7 @@ impl Member {
 
     fn lookahead(&self, now: u64) -> u64 {
         // An error in the clock is half of what a call takes.
-        AHEAD.saturating_add(super::number::nanos(4.0 * self.offset.err(now)))
+        AHEAD.saturating_add(nanos(4.0 * self.may_be_off(now)))
     }
 
     pub(super) fn drop_late(&mut self, now: u64, plan: &Plan) {

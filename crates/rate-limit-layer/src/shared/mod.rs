@@ -27,7 +27,8 @@
 //!   fastest of its calls tells, and by what may be wrong with that all keep more distance.
 //! * **Slots are granted in order, and each instance takes turns.** A slot is granted at most a second ahead,
 //!   and more than two to a call only within a quarter of a second for all together, so what an instance holds that
-//!   dies, or has no use for it any more, is little. A slot not used within 20 ms is given back.
+//!   dies, or has no use for it any more, is little. A slot not used within 20 ms of its time, or of its coming, is
+//!   given back.
 //! * **A refusal holds back all**, and so does a quota that is exhausted; the guard is learned from everybody's
 //!   answers. Tokens are settled in batches that no request waits for.
 //! * **One call at a time** asks for the slots of all who wait at a partition of one instance.
@@ -54,7 +55,7 @@
 //! slots take, and seven times less often in a fleet of hundreds. All keys of one begin with the same hash tag, `{prefix:account:model}`, and go on with the version of the scripts.
 //!
 //! Each instance should reach the store within a few milliseconds: a request that could go at once waits for
-//! one call, and half of what a call takes is added to the guard.
+//! one call, and half of what a call takes is added to the guard. How long a call may take is the [time limit].
 //!
 //! `cargo bench -p rate-limit-layer --features redis --bench store` measures how many slots one core of a server grants.
 //!

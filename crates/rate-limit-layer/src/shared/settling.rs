@@ -13,11 +13,8 @@ impl Member {
         if reservation.slot == 0 {
             return;
         }
-        let slot = Slot {
-            at: self.offset.ours(count(reservation.slot)),
-            theirs: reservation.slot,
-            cost: reservation.cost,
-        };
+        let at = self.offset.ours(count(reservation.slot));
+        let slot = Slot::new(at, reservation.slot, reservation.cost, at);
         if self.phase == Phase::Live && !slot.is_late(now) {
             self.slots.push_front(slot);
         } else {

@@ -22,6 +22,8 @@ mod refusals;
 #[cfg(feature = "redis")]
 mod shared;
 #[cfg(feature = "redis")]
+mod shared_calls;
+#[cfg(feature = "redis")]
 mod shared_redis;
 mod stalled;
 mod start_by;
