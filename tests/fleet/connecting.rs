@@ -1,9 +1,12 @@
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use rate_limit_layer::shared::{ConnectError, SharedStore};
 use test_support::Proxy;
 use test_support::process::free_addr;
 use test_support::redis::{Certificates, Cluster, Server};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::instance::{Instance, LIMIT, until};
@@ -108,11 +111,26 @@ async fn one_node_of_a_cluster_that_may_forget_anything_is_enough() {
         node.command("CONFIG SET maxmemory-policy noeviction");
     }
     drop(connected().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_wrong_password_of_a_cluster_is_one_sentence() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
     for node in cluster.primaries() {
         node.command("CONFIG SET requirepass hidden");
     }
-    let error = connected().await.map(drop).unwrap_err();
-    assert!(error.is_auth(), "{error:?}");
+    for user in ["", ":secret@", "nobody:secret@"] {
+        let urls = cluster.urls();
+        let urls = urls
+            .iter()
+            .map(|url| url.replace("//", &format!("//{user}")));
+        let connected = SharedStore::builder().connect_cluster(urls).await;
+        let error = connected.map(drop).unwrap_err();
+        assert!(error.is_auth(), "{user}: {error:?}");
+        assert!(!format!("{error}").contains("secret"), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -125,6 +143,40 @@ async fn a_user_who_may_call_no_script_is_refused_in_one_sentence() {
         let error = refused(&format!("redis://fleet:secret@{}", server.addr())).await;
         assert!(error.is_auth(), "{error:?}");
     }
+}
+
+/// A server that knows INFO and nothing else, and says that it is of this version.
+async fn says_it_is(version: &str) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let info = format!("redis_version:{version}\r\n");
+    let info = format!("${}\r\n{info}\r\n", info.len());
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (reads, mut writes) = stream.into_split();
+        let mut lines = BufReader::new(reads).lines();
+        let mut words = 0;
+        while let Ok(Some(line)) = lines.next_line().await {
+            // Commands are arrays, of which the first word says what is wanted.
+            if line.starts_with('*') {
+                words = 0;
+            } else if !line.starts_with('$') {
+                words += 1;
+            }
+            if words == 1 && !line.starts_with('$') {
+                let answer = if line == "INFO" { &info } else { "-ERR no\r\n" };
+                writes.write_all(answer.as_bytes()).await.unwrap();
+            }
+        }
+    });
+    addr
+}
+
+#[tokio::test]
+async fn a_store_that_is_too_old_is_one_sentence() {
+    let error = refused(&format!("redis://{}", says_it_is("5.0.14").await)).await;
+    assert!(error.is_too_old(), "{error:?}");
+    assert!(error.to_string().contains("5.0.14"), "{error}");
 }
 
 /// Longer than a store may take once it is connected to, and less than it may take until then.
@@ -180,13 +232,13 @@ async fn a_store_that_is_not_ready_is_waited_for_and_says_so() {
     drop(connecting.await.unwrap().unwrap());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_store_that_is_not_there_is_one_sentence() {
     let url = format!("redis://:secret@{}", free_addr());
     assert!(refused(&url).await.is_unreachable());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_store_that_does_not_answer_is_one_sentence() {
     let Some(server) = Server::start("") else {
         return;

@@ -16,4 +16,5 @@ mod faults;
 mod instance;
 mod members;
 mod policies;
+mod process;
 mod upstream;

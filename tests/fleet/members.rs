@@ -3,6 +3,7 @@ use test_support::redis::Server;
 use tokio::time::{Duration, sleep};
 
 use crate::instance::{GUARD, Instance, LIMIT, MODEL, WINDOW, quota, until};
+use crate::process::Process;
 use crate::upstream::Upstream;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -88,6 +89,11 @@ async fn a_quota_set_on_one_instance_is_the_fleets() {
     assert!(sent.abs_diff(fewer) <= LIMIT / 3, "{sent} of {fewer}");
 }
 
+async fn sends(upstream: &Upstream, more: u64) {
+    let enough = upstream.sent() + more;
+    until("requests", || upstream.sent() >= enough).await;
+}
+
 /// How much the fleet may send in a second.
 const A_SECOND: u64 = LIMIT * 1_000 / 1_200;
 
@@ -99,8 +105,7 @@ async fn answered_while(
     other: &Instance,
 ) -> [u64; 2] {
     let before = [one.answered(), other.answered()];
-    let enough = upstream.sent() + sends;
-    until("requests", || upstream.sent() >= enough).await;
+    self::sends(upstream, sends).await;
     [one.answered() - before[0], other.answered() - before[1]]
 }
 
@@ -164,6 +169,35 @@ async fn what_the_dead_held_of_a_real_store_costs_less_than_a_window() {
         "{lost} of {all}: {other:?} {dying:?}, {sent} sent"
     );
     assert!(upstream.highest() <= LIMIT, "{}", upstream.highest());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_joins_has_its_share_within_a_second_and_killed_costs_less_than_a_window() {
+    let Some(server) = Server::start("") else {
+        return;
+    };
+    let upstream = Upstream::new();
+    let first = Instance::connect(&server.url(), &upstream).await.busy(60);
+    first.answers(LIMIT).await;
+    let store = first.store.clone();
+
+    let joins = Process::start(&server.url(), &upstream);
+    until("the other", || joins.sent() > 0).await;
+    sends(&upstream, A_SECOND).await;
+    let before = joins.sent();
+    sends(&upstream, 3 * LIMIT).await;
+    let got = joins.sent() - before;
+    // Half of what is sent, give or take a third of that.
+    assert!((LIMIT..=2 * LIMIT).contains(&got), "{got} of {}", 3 * LIMIT);
+
+    let sent = joins.kill().await;
+    first.answers(LIMIT).await;
+    assert_eq!(first.finish().await, 0);
+    let all = granted(&server);
+    let lost = all - store.stats().grants - sent;
+    println!("{got} of {}, {lost} of {all} lost", 3 * LIMIT);
+    // With what it gave back while it lived.
+    assert!(lost <= LIMIT, "{lost} of {all}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,6 @@
 use std::convert::Infallible;
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,6 +19,8 @@ use crate::instance::{LIMIT, WINDOW};
 pub(crate) struct Upstream {
     counted: Arc<Mutex<Counted>>,
     epoch: Instant,
+    /// Who hears a byte of each request.
+    hears: Option<Arc<TcpStream>>,
 }
 
 struct Counted {
@@ -37,6 +41,15 @@ impl Upstream {
         Self {
             counted: Arc::new(Mutex::new(counted)),
             epoch: Instant::now(),
+            hears: None,
+        }
+    }
+
+    /// The same for what this process sends, of which another one hears.
+    pub(crate) fn heard_by(stream: TcpStream) -> Self {
+        Self {
+            hears: Some(Arc::new(stream)),
+            ..Self::new()
         }
     }
 
@@ -94,7 +107,10 @@ impl Upstream {
         })
     }
 
-    fn arrive(&self) -> Response<Full<Bytes>> {
+    pub(crate) fn arrive(&self) -> Response<Full<Bytes>> {
+        if let Some(mut stream) = self.hears.as_deref() {
+            stream.write_all(&[0]).unwrap();
+        }
         let now = self.epoch.elapsed();
         let counted = &mut *self.counted.lock().unwrap();
         let ticket = counted.all.arrive(now, Ask::new(1, 1)).unwrap();
