@@ -77,5 +77,17 @@ fn test(tools: &Tools) -> Outcome {
     // one build.
     heading("cargo test: everything, documentation included");
     let mut test = cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    if env::var_os(THREADS).is_none() {
+        test.env(THREADS, threads().to_string());
+    }
     show(test.envs(tools.env()))
+}
+
+/// How many tests run at once, unless it is set.
+const THREADS: &str = "RUST_TEST_THREADS";
+
+/// Those that take long wait for what real servers do, and not for the machine.
+fn threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores.max(8)
 }
