@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use super::generic::{chinese, families};
 use super::short::{
     SECOND, burst, concurrency, credential, exhausted, harmless, overloaded, rate, tokens,
 };
@@ -22,7 +23,17 @@ pub(crate) const TABLE: Table = Table {
         "qwencloud.com",
         "qwen.ai",
     ],
-    rules: &[PLAN, CODED, RULES],
+    rules: &[
+        PLAN,
+        CODED,
+        AT_ONCE,
+        families::SPENT,
+        chinese::SPENT,
+        TOKENS,
+        RULES,
+        families::CROWDED,
+        chinese::CROWDED,
+    ],
     in_success: true,
 };
 
@@ -75,11 +86,26 @@ pub(crate) const CODED: &[Rule] = &[
         .text(&["error-code#rate-limit"])
         .typical(SECOND),
     exhausted("overdue anchor", Scope::Account).text(&["error-code#overdue-payment"]),
+];
+
+/// After words about money: the code is also sent when a plan's quota is gone.
+pub(crate) const TOKENS: &[Rule] = &[
     tokens("token anchor", Scope::Model)
         .text(&["error-code#token-limit"])
         .typical(SECOND),
     tokens("token code", Scope::Model)
         .code(&["Throttling.AllocationQuota", "limit_tokens"])
+        .typical(SECOND),
+];
+
+const AT_ONCE: &[Rule] = &[
+    concurrency("at once", Scope::Model)
+        .status(&[403, 429, 503])
+        .text(families::TOGETHER)
+        .typical(SECOND),
+    concurrency("at once", Scope::Model)
+        .status(&[403, 429, 503])
+        .text(chinese::TOGETHER)
         .typical(SECOND),
 ];
 
@@ -123,6 +149,12 @@ const RULES: &[Rule] = &[
     rate("user throttling", Scope::Account)
         .code(&["Throttling.User", "Throttling.Api"])
         .typical(SECOND),
+    exhausted("overdue", Scope::Account).status(REFUSED).text(&[
+        "overdue",
+        "arrear",
+        "in good standing",
+        "欠费",
+    ]),
     credential("model access", Scope::Model).code(&["Model.AccessDenied", "model_access_denied"]),
     // The way it was called is at fault, not who called.
     harmless("way of calling")
@@ -159,25 +191,10 @@ const RULES: &[Rule] = &[
     exhausted("free quota", Scope::Model)
         .status(REFUSED)
         .text(FREE),
-    exhausted("overdue", Scope::Account).status(REFUSED).text(&[
-        "overdue",
-        "arrear",
-        "in good standing",
-        "欠费",
-    ]),
     burst("growth", Scope::Model)
         .status(SLOWED)
         .text(&["rate increased too quickly", "scale requests more smoothly"])
         .typical(BURST),
-    overloaded("capacity", Scope::Server).status(SLOWED).text(&[
-        "system capacity",
-        "overload",
-        "服务繁忙",
-    ]),
-    concurrency("in flight", Scope::Model)
-        .status(SLOWED)
-        .text(&["concurren", "并发"])
-        .typical(SECOND),
     rate("requests", Scope::Model)
         .status(&[429])
         .text(&[
@@ -197,12 +214,14 @@ const RULES: &[Rule] = &[
             "current quota",
             "token",
             "tpm",
-            "tps",
+            "tps limit",
+            "tps)",
         ])
         .typical(SECOND),
     rate("throttling", Scope::Unknown)
         .code(&["Throttling", "Throttling.*"])
-        .typical(SECOND),
+        .typical(SECOND)
+        .last(),
 ];
 
 /// Statuses under which words about money are believed.
@@ -225,6 +244,8 @@ const MONEY: &[&str] = &[
     "daily",
     "today",
     "per month",
+    "usage limit",
+    "for the plan",
     "余额",
     "欠费",
     "充值",

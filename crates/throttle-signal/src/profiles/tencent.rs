@@ -16,11 +16,13 @@ pub(crate) const TABLE: Table = Table {
 };
 
 const RULES: &[Rule] = &[
-    concurrency("jobs", Scope::Account).code(&[
-        "RequestLimitExceeded.JobNum*",
-        "*Concurren*",
-        "LimitExceeded.*Job*",
-    ]),
+    concurrency("jobs", Scope::Account)
+        .status(&[200, 429])
+        .code(&[
+            "RequestLimitExceeded.JobNum*",
+            "*Concurren*",
+            "LimitExceeded.*Job*",
+        ]),
     rate("address", Scope::Unknown).code(&["RequestLimitExceeded.IP*"]),
     rate("requests", Scope::Account)
         .code(&["LimitExceeded*"])

@@ -36,7 +36,9 @@ const RULES: &[Rule] = &[
     overloaded("overloaded", Scope::Server)
         .code(&["ServerOverloaded", "InternalServiceError.Overload*"]),
     overloaded("model loading", Scope::Model).code(&["ModelLoading*"]),
-    concurrency("in flight", Scope::Account).code(&["InflightBatchsize*", "*Concurren*"]),
+    concurrency("in flight", Scope::Account)
+        .status(&[403, 429, 500, 503])
+        .code(&["InflightBatchsize*", "*Concurren*"]),
     tokens("account's tokens", Scope::Account).code(&["APIAccountTpm*", "AccountTpm*"]),
     rate("account's requests", Scope::Account).code(&[
         "APIAccountRpm*",

@@ -28,9 +28,7 @@ const RULES: &[Rule] = &[
     overloaded("busy model", Scope::Model).code(&["1312"]),
     credential("not in the plan", Scope::Model).code(&["1311"]),
     credential("not the key for it", Scope::Key).code(&["1315"]),
-    // Lifted by an application, not by time.
-    credential("against fair use", Scope::Account).code(&["1313"]),
     exhausted("plan window", Scope::Account).code(&[
-        "1308", "1309", "1310", "1314", "1316", "1317", "1318", "1319", "1320", "1321",
+        "1308", "1309", "1310", "1313", "1314", "1316", "1317", "1318", "1319", "1320", "1321",
     ]),
 ];

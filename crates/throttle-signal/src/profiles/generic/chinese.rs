@@ -10,26 +10,10 @@ const BROKE: &[u16] = &[400, 401, 402, 403, 429, 500, 503];
 /// Before words about money: these are said of a rate as well.
 pub(super) const FIRST: &[Rule] = &[concurrency("in flight", Scope::Unknown)
     .status(SLOWED)
-    .text(&[
-        "并发",
-        "並發",
-        "并行",
-        "同时进行",
-        "同时请求",
-        "同时处理",
-        "同时运行",
-        "同时执行",
-        "同一时间",
-        "同时发起",
-        "连接数",
-        "会话数",
-        "任务数",
-        "正在处理",
-        "未完成的",
-        "parallel task",
-    ])];
+    .text(TOGETHER)];
 
-pub(super) const WORDS: &[Rule] = &[
+/// What is paid for or given for long, and that nothing is left of it.
+pub(crate) const SPENT: &[Rule] = &[
     exhausted("something paid for", Scope::Account)
         .status(BROKE)
         .text(PAID)
@@ -55,6 +39,10 @@ pub(super) const WORDS: &[Rule] = &[
             "没有剩余",
             "无剩余",
         ]),
+    exhausted("as often as was paid for", Scope::Account)
+        .status(BROKE)
+        .text(&["次数", "试用"])
+        .and(&["用完", "用尽", "用光", "耗尽", "不足"]),
     exhausted("what a relay takes first", Scope::Account)
         .status(BROKE)
         .text(&["剩余额度", "预扣费"]),
@@ -106,10 +94,13 @@ pub(super) const WORDS: &[Rule] = &[
         .text(&["重置", "刷新", "恢复额度"])
         .and(&["上限", "限额", "额度", "用量", "次数", "用完"]),
     exhausted("a limit of what is paid for", Scope::Account)
-        .status(BROKE)
+        .status(&[402, 403, 429])
         .text(PAID)
         .and(&["上限", "超出", "超过", "超限", "已达", "耗用"])
         .without(RATES),
+];
+
+pub(super) const WORDS: &[Rule] = &[
     burst("growth", Scope::Unknown).status(SLOWED).text(&[
         "突增",
         "激增",
@@ -117,42 +108,6 @@ pub(super) const WORDS: &[Rule] = &[
         "增长过快",
         "逐步增加",
         "平滑",
-    ]),
-    overloaded("busy", Scope::Server).status(BUSY).text(&[
-        "繁忙",
-        "服务忙",
-        "系统忙",
-        "太忙",
-        "负载",
-        "過載",
-        "过载",
-        "超载",
-        "访问量",
-        "请求量过大",
-        "算力",
-        "资源不足",
-        "资源紧张",
-        "容量",
-        "排队",
-        "队列",
-        "拥挤",
-        "拥堵",
-        "高峰",
-        "火爆",
-        "人数过多",
-        "人数较多",
-        "压力",
-        "饱和",
-        "熔断",
-        "降级",
-        "暂不可用",
-        "暂时不可用",
-        "暂时无法",
-        "服务不可用",
-        "维护",
-        "无可用",
-        "没有可用",
-        "no available channel",
     ]),
     tokens("tokens", Scope::Unknown)
         .status(SLOWED)
@@ -170,6 +125,48 @@ pub(super) const WORDS: &[Rule] = &[
             "消耗",
         ]),
 ];
+
+/// That there is no room for anybody.
+pub(crate) const CROWDED: &[Rule] = &[overloaded("busy", Scope::Server).status(BUSY).text(&[
+    "繁忙",
+    "服务忙",
+    "系统忙",
+    "太忙",
+    "负载",
+    "過載",
+    "过载",
+    "超载",
+    "访问量",
+    "请求量过大",
+    "请求量较大",
+    "请求量大",
+    "升级中",
+    "器忙",
+    "算力",
+    "资源不足",
+    "资源紧张",
+    "容量",
+    "排队",
+    "队列",
+    "拥挤",
+    "拥堵",
+    "高峰",
+    "火爆",
+    "人数过多",
+    "人数较多",
+    "压力",
+    "饱和",
+    "熔断",
+    "降级",
+    "暂不可用",
+    "暂时不可用",
+    "暂时无法",
+    "服务不可用",
+    "维护",
+    "无可用",
+    "没有可用",
+    "no available channel",
+])];
 
 /// After the words that name what there was too much of.
 pub(super) const LAST: &[Rule] = &[rate("requests", Scope::Unknown)
@@ -194,6 +191,28 @@ pub(super) const LAST: &[Rule] = &[rate("requests", Scope::Unknown)
         "流量限制",
     ])
     .unsure()];
+
+/// What is said of too much at once.
+pub(crate) const TOGETHER: &[&str] = &[
+    "并发",
+    "並發",
+    "并行",
+    "同时进行",
+    "同时请求",
+    "同时处理",
+    "同时运行",
+    "同时执行",
+    "同一时间",
+    "同时发起",
+    "连接数",
+    "会话数",
+    "任务数",
+    "正在处理",
+    "未完成的",
+    "正在执行",
+    "正在运行",
+    "正在生成",
+];
 
 const PAID: &[&str] = &[
     "余额",

@@ -1,8 +1,9 @@
 //! For strangers: codes and words that mean the same nearly everywhere, then the status.
 
-mod chinese;
+pub(crate) mod chinese;
 mod codes;
 mod denied;
+pub(crate) mod families;
 mod late;
 mod money;
 mod words;
@@ -24,9 +25,12 @@ pub(crate) const RULES: &[&[Rule]] = &[
     BORROWED,
     codes::CODES,
     model_studio::CODED,
+    model_studio::TOKENS,
     words::FIRST,
     chinese::FIRST,
     money::WORDS,
+    chinese::SPENT,
+    chinese::CROWDED,
     chinese::WORDS,
     words::WORDS,
     late::PASSING,
@@ -38,6 +42,9 @@ pub(crate) const LATE: &[&[Rule]] = &[
     chinese::LAST,
     denied::WORDS,
     denied::CHINESE,
+    families::SPENT,
+    families::CROWDED,
+    families::REST,
     late::VAGUE,
     late::STATUS,
 ];
