@@ -45,10 +45,10 @@ impl Key {
                 Self::Business
             }
             "message" | "Message" | "msg" | "error_msg" | "errmsg" | "err_msg"
-            | "error_message" | "errorMessage" | "status_msg" | "status_message" | "detail"
-            | "title" | "error_description" | "description" | "raw" | "cause" | "details"
-            | "Detail" | "text" | "value" | "info" | "faultstring" | "errorMessages"
-            | "errorSummary" | "error_summary" => Self::Text,
+            | "error_message" | "errorMessage" | "status_msg" | "status_message"
+            | "status_text" | "detail" | "title" | "error_description" | "description" | "raw"
+            | "cause" | "details" | "Detail" | "text" | "value" | "info" | "faultstring"
+            | "errorMessages" | "errorSummary" | "error_summary" => Self::Text,
             "error" | "Error" | "errors" | "exception" => Self::Error,
             "retryDelay" | "retry_delay" => Self::Wait(0),
             "retry_after_ms" | "retryAfterMs" => Self::Millis(1),

@@ -1,5 +1,10 @@
 //! Words in Chinese, by families: what is short, and that it is short.
 
+mod words;
+
+pub(crate) use words::TOGETHER;
+use words::{LONG, PAID, RATES};
+
 use super::super::short::{SOON, burst, concurrency, exhausted, overloaded, rate, tokens};
 use super::{BUSY, SLOWED};
 use crate::{Rule, Scope};
@@ -191,109 +196,3 @@ pub(super) const LAST: &[Rule] = &[rate("requests", Scope::Unknown)
         "流量限制",
     ])
     .unsure()];
-
-/// What is said of too much at once.
-pub(crate) const TOGETHER: &[&str] = &[
-    "并发",
-    "並發",
-    "并行",
-    "同时进行",
-    "同时请求",
-    "同时处理",
-    "同时运行",
-    "同时执行",
-    "同一时间",
-    "同时发起",
-    "连接数",
-    "会话数",
-    "任务数",
-    "正在处理",
-    "未完成的",
-    "正在执行",
-    "正在运行",
-    "正在生成",
-];
-
-const PAID: &[&str] = &[
-    "余额",
-    "餘額",
-    "额度",
-    "額度",
-    "配额",
-    "积分",
-    "点数",
-    "金额",
-    "费用",
-    "资源包",
-    "流量包",
-    "次数包",
-    "套餐",
-    "消费",
-    "账户",
-    "账号",
-    "帐户",
-    "用量",
-    "字数",
-    "字符数",
-    "预算",
-];
-
-/// Days, weeks and months.
-const LONG: &[&str] = &[
-    "24小时",
-    "24 小时",
-    "每天",
-    "当天",
-    "今天",
-    "明天",
-    "明日",
-    "次日",
-    "今日",
-    "当日",
-    "每日",
-    "单日",
-    "日限额",
-    "日额度",
-    "日配额",
-    "日调用",
-    "零点",
-    "0点",
-    "凌晨",
-    "本周",
-    "每周",
-    "每週",
-    "周限额",
-    "周额度",
-    "7天",
-    "7 天",
-    "本月",
-    "当月",
-    "每月",
-    "每个月",
-    "下月",
-    "月限额",
-    "月额度",
-    "月度",
-    "年度",
-    "账期",
-    "计费周期",
-];
-
-const RATES: &[&str] = &[
-    "每分钟",
-    "每秒",
-    "/分钟",
-    "/秒",
-    "频率",
-    "频次",
-    "限流",
-    "限速",
-    "速率",
-    "rpm",
-    "tpm",
-    "qps",
-    "rps",
-    "tps",
-    "token",
-    "并发",
-];

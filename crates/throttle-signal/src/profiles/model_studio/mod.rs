@@ -6,7 +6,11 @@
 //! no `Retry-After` is documented. The typical wait is therefore the second: the shortest that can be
 //! true. Whoever is refused again waits longer.
 
+mod words;
+
 use std::time::Duration;
+
+use words::{FREE, MONEY, USED_UP};
 
 use super::generic::{chinese, families};
 use super::short::{
@@ -146,6 +150,11 @@ const RULES: &[Rule] = &[
     exhausted("jobs allowed", Scope::Account)
         .code(&["Throttling"])
         .text(&["allowed per user"]),
+    overloaded("resources of the cloud", Scope::Server).code(&["ResourceExhausted"]),
+    rate("requests, by the general code", Scope::Unknown)
+        .code(&["Throttling", "Throttling.*"])
+        .text(&["too many request", "rate limit", "frequent"])
+        .typical(SECOND),
     rate("user throttling", Scope::Account)
         .code(&["Throttling.User", "Throttling.Api"])
         .typical(SECOND),
@@ -153,6 +162,7 @@ const RULES: &[Rule] = &[
         "overdue",
         "arrear",
         "in good standing",
+        "in debt",
         "欠费",
     ]),
     credential("model access", Scope::Model).code(&["Model.AccessDenied", "model_access_denied"]),
@@ -177,8 +187,12 @@ const RULES: &[Rule] = &[
         "InvalidAccessKeyId*",
         "SignatureDoesNotMatch",
         "IncompleteSignature",
+        "InvalidSecurityToken*",
     ]),
     // Of the cloud's management interface.
+    exhausted("how many there may be", Scope::Account)
+        .status(REFUSED)
+        .code(&["QuotaExceed*", "*.QuotaExceed*"]),
     credential("management access", Scope::Account).code(&[
         "Forbidden.*",
         "NoPermission*",
@@ -231,60 +245,3 @@ const REFUSED: &[u16] = &[400, 402, 403, 429];
 const SLOWED: &[u16] = &[429, 500, 503];
 
 const BURST: Duration = Duration::from_secs(10);
-
-/// Said of money and of long windows, never of a limit by the minute. "Billing details" is.
-const MONEY: &[&str] = &[
-    "balance",
-    "credit",
-    "overdue",
-    "arrear",
-    "recharge",
-    "top up",
-    "per day",
-    "daily",
-    "today",
-    "per month",
-    "usage limit",
-    "for the plan",
-    "余额",
-    "欠费",
-    "充值",
-    "今日",
-    "每日",
-    "每天",
-    "每月",
-    "本月",
-];
-
-/// What is said of a plan's window, and never of a limit by the minute, which is "exceeded".
-const USED_UP: &[&str] = &[
-    "quota has been exhausted",
-    "quota is exhausted",
-    "quota exhausted",
-    "quota has been used up",
-    "quota used up",
-    "quota will reset",
-    "quota resets",
-    "hour quota",
-    "day quota",
-    "week quota",
-    "weekly quota",
-    "month quota",
-    "monthly quota",
-    "额度已用",
-    "额度用尽",
-    "额度已耗尽",
-    "额度耗尽",
-    "额度已达上限",
-    "配额已用",
-    "配额已耗尽",
-    "配额耗尽",
-];
-
-const FREE: &[&str] = &[
-    "free allocated quota",
-    "free quota",
-    "free tier of the model",
-    "free tier has been",
-    "免费额度",
-];
