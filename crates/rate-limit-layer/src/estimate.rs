@@ -32,8 +32,9 @@ impl Estimate for ByBytes {
 pub(crate) struct Measure {
     /// Tokens of the prompt, not yet calibrated; 0 where nothing is known.
     pub(crate) input: u64,
-    pub(crate) max_tokens: Option<u64>,
-    pub(crate) choices: u64,
+    // In 32 bits each, since whoever waits holds one.
+    pub(crate) max_tokens: Option<u32>,
+    pub(crate) choices: u32,
 }
 
 /// How far estimates of a model are off, learned from the usage its answers report.
@@ -59,7 +60,7 @@ const FIRST: f32 = 600.0;
 const UNNAMED: u64 = 4096;
 
 /// A named maximum beyond this is a mistake of the caller and no maximum.
-const ABSURD: u64 = 10_000_000;
+const ABSURD: u32 = 10_000_000;
 
 impl Measure {
     pub(crate) fn new(facts: &RequestFacts, estimate: &dyn Estimate, body: &[u8]) -> Self {
@@ -71,8 +72,11 @@ impl Measure {
         };
         Self {
             input,
-            max_tokens: demand.max_tokens.filter(|most| *most <= ABSURD),
-            choices: u64::from(demand.choices.max(1)),
+            max_tokens: demand
+                .max_tokens
+                .and_then(|most| u32::try_from(most).ok())
+                .filter(|most| *most <= ABSURD),
+            choices: demand.choices.max(1),
         }
     }
 
@@ -101,12 +105,14 @@ impl Calibration {
             f64::from(load(&self.real) / load(&self.estimated)),
         )
         .min(LARGEST.max(measure.input));
+        let most = measure.max_tokens.map(u64::from);
         let each = match charging {
-            Charging::PostPaid => num::times(1, f64::from(load(&self.output)))
-                .min(measure.max_tokens.unwrap_or(u64::MAX)),
-            Charging::MaxUpFront | Charging::MaxThenRefund => measure.max_tokens.unwrap_or(UNNAMED),
+            Charging::PostPaid => {
+                num::times(1, f64::from(load(&self.output))).min(most.unwrap_or(u64::MAX))
+            }
+            Charging::MaxUpFront | Charging::MaxThenRefund => most.unwrap_or(UNNAMED),
         };
-        Cost::tokens(input, each.saturating_mul(measure.choices))
+        Cost::tokens(input, each.saturating_mul(u64::from(measure.choices)))
     }
 
     /// Learns from the usage an answer reports.
@@ -120,7 +126,7 @@ impl Calibration {
             average(&self.real, num::single(num::float(input)), 0.02);
         }
         if let Some(output) = usage.output {
-            let each = num::single(num::ratio(output, measure.choices.max(1)));
+            let each = num::single(num::ratio(output, u64::from(measure.choices.max(1))));
             average(&self.output, each, 0.02);
         }
     }
@@ -150,7 +156,7 @@ fn average(bits: &AtomicU32, seen: f32, weight: f32) {
 mod tests {
     use super::*;
 
-    fn measure(input: u64, max_tokens: Option<u64>) -> Measure {
+    fn measure(input: u64, max_tokens: Option<u32>) -> Measure {
         Measure {
             input,
             max_tokens,

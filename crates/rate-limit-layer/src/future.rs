@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use crate::ResponseBody;
 use crate::body::Meter;
-use crate::partition::{Go, Permit, Turn, Waiter};
+use crate::partition::{Permit, Waiter};
 use crate::refusal::Refusal;
 use crate::watch;
 
@@ -36,7 +36,6 @@ pin_project! {
         S: Service<Request<B>>, // for `S::Future`
         R: Body,
     {
-        waited: Duration,
         reading: Option<Reading>,
         #[pin]
         state: State<S, S::Future, B, R>,
@@ -49,14 +48,13 @@ pin_project! {
     where
         R: Body,
     {
-        // The quota has no room yet. No readiness is held.
+        // The quota has no room yet, or it has and the inner service is making itself ready. No
+        // readiness is held while there is no room, and no room while there is no readiness.
         Waiting { waiter: Waiter, since: Instant, unsent: Option<Unsent<S, B>> },
-        // There is room, and the inner service is making itself ready.
-        Readying { turn: Turn, since: Instant, unsent: Option<Unsent<S, B>> },
         // The inner service is answering.
-        Called { #[pin] future: F, permit: Option<Permit> },
+        Called { #[pin] future: F, permit: Option<Permit>, waited: Duration },
         // The head of the response is here and is being read.
-        Reading { #[pin] read: Read<R>, permit: Option<Permit> },
+        Reading { #[pin] read: Read<R>, permit: Option<Permit>, waited: Duration },
         // It was not sent.
         Refused { response: Option<Response<PeekBody<R>>> },
     }
@@ -78,11 +76,11 @@ where
     pub(crate) fn called(future: S::Future, mut permit: Permit, reading: Reading) -> Self {
         permit.sent();
         Self {
-            waited: Duration::ZERO,
             reading: Some(reading),
             state: State::Called {
                 future,
                 permit: Some(permit),
+                waited: Duration::ZERO,
             },
         }
     }
@@ -94,7 +92,6 @@ where
         reading: Reading,
     ) -> Self {
         Self {
-            waited: Duration::ZERO,
             reading: Some(reading),
             state: State::Waiting {
                 waiter,
@@ -106,7 +103,6 @@ where
 
     pub(crate) const fn refused(response: Response<PeekBody<R>>) -> Self {
         Self {
-            waited: Duration::ZERO,
             reading: None,
             state: State::Refused {
                 response: Some(response),
@@ -144,63 +140,50 @@ where
                     waiter,
                     since,
                     unsent,
-                } => match ready!(waiter.poll(cx)) {
-                    Ok(turn) => State::Readying {
-                        turn,
-                        since: *since,
-                        unsent: unsent.take(),
-                    },
-                    Err(refusal) => {
-                        let Some(unsent) = unsent else {
-                            return Poll::Pending; // never: the state is left at once
-                        };
-                        State::handed_back(refusal, unsent, *since)
-                    }
-                },
-                StateProj::Readying {
-                    turn,
-                    since,
-                    unsent,
                 } => {
-                    let Some(sending) = unsent.as_mut() else {
+                    let Some(waiting) = unsent.as_mut() else {
                         return Poll::Pending; // never: the state is left with it
                     };
-                    let go = match sending.service.poll_ready(cx) {
-                        Poll::Ready(Ok(())) => turn.go(&sending.facts),
-                        Poll::Ready(Err(error)) => {
-                            turn.give_up(); // whoever keeps the future does not keep this
-                            return Poll::Ready(Err(error));
-                        }
-                        Poll::Pending => {
-                            Go::Refused(ready!(turn.poll_recalled(sending.facts.start_by(), cx)))
-                        }
+                    let turn = match ready!(waiter.poll_turn(cx)) {
+                        Err(refusal) => Err(refusal),
+                        Ok(()) => match waiting.service.poll_ready(cx) {
+                            Poll::Ready(Ok(())) => match waiter.poll_take(cx) {
+                                Poll::Ready(taken) => taken,
+                                Poll::Pending => {
+                                    // The service took longer than the slot lasts. Let go of it and
+                                    // wait anew.
+                                    waiting.service = waiting.service.clone();
+                                    return Poll::Pending;
+                                }
+                            },
+                            Poll::Ready(Err(error)) => {
+                                waiter.give_up(); // whoever keeps the future does not keep this
+                                return Poll::Ready(Err(error));
+                            }
+                            Poll::Pending => Err(ready!(waiter.poll_recalled(cx))),
+                        },
                     };
-                    let Some(mut sending) = unsent.take() else {
-                        return Poll::Pending; // never: it was there just now
-                    };
-                    match go {
-                        Go::Sent(permit) => {
-                            *this.waited = since.elapsed();
-                            watch::waited(&sending.facts, *this.waited);
+                    let since = *since;
+                    match (turn, unsent.take()) {
+                        (Ok(permit), Some(mut sending)) => {
+                            let waited = since.elapsed();
+                            watch::waited(&sending.facts, waited);
                             let future = sending.service.call(sending.request);
                             State::Called {
                                 future,
                                 permit: Some(permit),
+                                waited,
                             }
                         }
-                        Go::Waits(waiter) => {
-                            // The service took longer than the slot lasts. Let go of it and wait anew.
-                            sending.service = sending.service.clone();
-                            State::Waiting {
-                                waiter,
-                                since: *since,
-                                unsent: Some(sending),
-                            }
-                        }
-                        Go::Refused(refusal) => State::handed_back(refusal, &sending, *since),
+                        (Err(refusal), Some(unsent)) => State::handed_back(refusal, &unsent, since),
+                        (_, None) => return Poll::Pending, // never: it was there just now
                     }
                 }
-                StateProj::Called { future, permit } => {
+                StateProj::Called {
+                    future,
+                    permit,
+                    waited,
+                } => {
                     let response = match ready!(future.poll(cx)) {
                         Ok(response) => response,
                         Err(error) => {
@@ -214,13 +197,18 @@ where
                     State::Reading {
                         read: reading.read(response),
                         permit: permit.take(),
+                        waited: *waited,
                     }
                 }
-                StateProj::Reading { read, permit } => {
+                StateProj::Reading {
+                    read,
+                    permit,
+                    waited,
+                } => {
                     let mut response = ready!(read.poll(cx));
-                    if !this.waited.is_zero() {
+                    if !waited.is_zero() {
                         let trail = Trail::of(response.extensions_mut());
-                        trail.waited = trail.waited.saturating_add(*this.waited);
+                        trail.waited = trail.waited.saturating_add(*waited);
                         trail.step("rate-limit", "waited for room in the quota");
                     }
                     return Poll::Ready(Ok(settle(response, permit.take())));
@@ -271,7 +259,6 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Waiting { .. } => "Waiting",
-            State::Readying { .. } => "Readying",
             State::Called { .. } => "Called",
             State::Reading { .. } => "Reading",
             State::Refused { .. } => "Refused",

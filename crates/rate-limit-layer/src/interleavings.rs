@@ -7,7 +7,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use loom::thread;
@@ -17,7 +17,7 @@ use crate::Quota;
 use crate::clock::Clock;
 use crate::control::Guard;
 use crate::estimate::Measure;
-use crate::partition::{Asked, Go, Partition, Permit, Waiter};
+use crate::partition::{Asked, Partition, Permit, Waiter};
 use crate::plan::{Plan, Settings};
 use crate::refusal::Refusal;
 use crate::sync::{Runtime, now, restart};
@@ -60,14 +60,12 @@ fn admitted(partition: &Arc<Partition>, facts: &RequestFacts) -> Result<Permit, 
     match ask(partition, facts) {
         Asked::Admitted(permit) => Ok(permit),
         Asked::Refused(refusal) => Err(refusal),
-        Asked::Waits(mut waiter) => loop {
-            let mut turn = Runtime::block_on(poll_fn(|cx| waiter.poll(cx)))?;
-            match turn.go(facts) {
-                Go::Sent(permit) => return Ok(permit),
-                Go::Refused(refusal) => return Err(refusal),
-                Go::Waits(again) => waiter = again,
+        Asked::Waits(mut waiter) => Runtime::block_on(poll_fn(|cx| {
+            if let Err(refusal) = ready!(waiter.poll_turn(cx)) {
+                return Poll::Ready(Err(refusal));
             }
-        },
+            waiter.poll_take(cx)
+        })),
     }
 }
 
@@ -129,8 +127,8 @@ fn one_that_is_cancelled_with_its_runtime_passes_its_slot_on() {
         };
         // Polled once, so that the driver is on this runtime, and then dropped with it.
         Runtime::block_on(poll_fn(move |cx| {
-            if let Poll::Ready(permit) = gone.poll(cx) {
-                drop(permit.unwrap());
+            if let Poll::Ready(turn) = gone.poll_turn(cx) {
+                turn.unwrap();
             }
             Poll::Ready(())
         }));
@@ -197,6 +195,33 @@ fn one_that_is_never_polled_holds_nobody_up() {
 }
 
 #[test]
+fn one_whose_service_is_not_ready_holds_nobody_up() {
+    for quota in [ONE_A_SECOND, ONE_AT_ONCE] {
+        model(3, move || {
+            let partition = partition(quota);
+            let mut held = taken(&partition);
+            held.sent();
+            let mut unready = waits(&partition);
+            let other = {
+                let partition = partition.clone();
+                thread::spawn(move || sent(admitted(&partition, &facts()).unwrap()))
+            };
+            drop(held);
+            // Polled until its turn has come, at most, and not since.
+            Runtime::block_on(poll_fn(|cx| {
+                if unready.poll_turn(cx).is_ready() {
+                    assert!(unready.poll_recalled(cx).is_pending());
+                }
+                Poll::Ready(())
+            }));
+            other.join().unwrap();
+            drop(unready);
+            is_at_rest(&partition, 2);
+        });
+    }
+}
+
+#[test]
 fn one_who_cannot_wait_is_handed_back_or_sent_in_time() {
     model(3, || {
         let partition = partition(ONE_A_SECOND);
@@ -224,12 +249,14 @@ fn one_called_back_hears_of_it_wherever_it_waits() {
         sent(taken(&partition));
         let mut waiter = waits(&partition);
         let other = thread::spawn(move || {
-            let turn = Runtime::block_on(poll_fn(|cx| waiter.poll(cx)));
-            // Its turn has come, and the service below is never ready.
-            turn.map(|mut turn| Runtime::block_on(poll_fn(|cx| turn.poll_recalled(None, cx))))
+            Runtime::block_on(poll_fn(|cx| match ready!(waiter.poll_turn(cx)) {
+                // Its turn has come, and the service below is never ready.
+                Ok(()) => waiter.poll_recalled(cx),
+                Err(refusal) => Poll::Ready(refusal),
+            }))
         });
         partition.with(|state, now, wakes| state.recall(now, None, wakes));
-        let (Ok(refusal) | Err(refusal)) = other.join().unwrap();
+        let refusal = other.join().unwrap();
         assert!(matches!(refusal, Refusal::TooLate(_)), "{refusal:?}");
         is_at_rest(&partition, 1);
     });

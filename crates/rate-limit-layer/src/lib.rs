@@ -56,7 +56,8 @@
 //!   [`StartBy`](throttle_signal::StartBy) and [`Deadline`](throttle_signal::Deadline). The refusal
 //!   is a response like the upstream's, never an error. It comes also to who has room and waits for
 //!   the inner service in vain.
-//! * **Who is not polled delays nobody**: a slot not taken within 2 ms passes on.
+//! * **Who is not polled delays nobody**: a slot not taken within 2 ms passes on. So it does from who waits
+//!   for the inner service to be ready: of the quota nothing is taken until the moment a request is sent.
 //! * **Nothing is held while waiting**, no readiness of the inner service above all. A request that
 //!   is admitted is sent in `call`, through the instance that was made ready; nothing is boxed,
 //!   spawned or allocated for it.
@@ -134,7 +135,6 @@
 mod body;
 mod bound;
 mod builder;
-mod called;
 mod clock;
 mod control;
 mod core;

@@ -28,6 +28,8 @@ struct One {
     id: usize,
     flag: Arc<Flag>,
     stalled: bool,
+    called: bool,
+    unready: bool,
     asked: (Cost, Option<u64>),
 }
 
@@ -109,23 +111,44 @@ impl World {
         }
     }
 
+    /// Polls one as its future does: until its turn has come, and then its service.
     fn poll(&mut self, index: usize) {
         let one = &self.waiting[index];
         let (id, waker) = (one.id, Waker::from(Arc::clone(&one.flag)));
-        let mut claim = None;
-        self.act(|state, now, wakes| claim = Some(state.claim(now, id, &waker, wakes)));
-        match claim.unwrap() {
-            Claim::Taken(reservation, _) => {
-                let one = self.waiting.remove(index);
-                assert_eq!(reservation.cost, one.asked.0);
-                assert!(
-                    one.asked.1.is_none_or(|start_by| start_by >= self.now),
-                    "sent too late: {:?} at {}",
-                    one.asked,
-                    self.now
-                );
-                self.admitted(reservation);
+        if !one.called {
+            let mut claim = None;
+            self.act(|state, now, wakes| claim = Some(state.claim(now, id, &waker, wakes)));
+            if self.told(index, claim.unwrap()).is_none() {
+                return;
             }
+            self.waiting[index].called = true;
+        }
+        if self.waiting[index].unready {
+            let mut hold = None;
+            self.act(|state, now, wakes| hold = Some(state.hold(now, id, &waker, wakes)));
+            assert!(self.told(index, hold.unwrap()).is_none());
+            return;
+        }
+        self.waiting[index].called = false;
+        let mut take = None;
+        self.act(|state, now, wakes| take = Some(state.take(now, id, &waker, wakes)));
+        let Some(reservation) = self.told(index, take.unwrap()) else {
+            return;
+        };
+        let one = self.waiting.remove(index);
+        assert_eq!(reservation.cost, one.asked.0);
+        assert!(
+            one.asked.1.is_none_or(|start_by| start_by >= self.now),
+            "sent too late: {:?} at {}",
+            one.asked,
+            self.now
+        );
+        self.admitted(reservation);
+    }
+
+    fn told<T>(&mut self, index: usize, claim: Claim<T>) -> Option<T> {
+        match claim {
+            Claim::Granted(granted) => return Some(granted),
             Claim::HandedBack { .. } => {
                 let one = self.waiting.remove(index);
                 assert!(one.asked.1.is_some(), "handed back without having a time");
@@ -136,6 +159,7 @@ impl World {
                 }
             }
         }
+        None
     }
 
     /// Lets time pass, in steps no longer than the driver's.
@@ -162,6 +186,8 @@ impl World {
                     id,
                     flag,
                     stalled: !polled,
+                    called: false,
+                    unready: false,
                     asked,
                 });
             }
@@ -216,6 +242,14 @@ impl World {
                 let which = which % self.waiting.len();
                 self.waiting[which].stalled = false;
                 self.poll(which);
+            }
+            Step::Ready(which, ready) if !self.waiting.is_empty() => {
+                let which = which % self.waiting.len();
+                let one = &mut self.waiting[which];
+                one.unready = !ready;
+                if ready && one.called && !one.stalled {
+                    self.poll(which);
+                }
             }
             Step::Settle(which, actual) if !self.sent.is_empty() => {
                 let sent = self.sent.remove(which % self.sent.len());

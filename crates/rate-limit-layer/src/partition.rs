@@ -1,11 +1,11 @@
 #[cfg(feature = "redis")]
 mod fleet;
 mod permit;
-mod turn;
+mod waiter;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 use throttle_signal::{AccountId, RequestFacts};
@@ -14,18 +14,16 @@ use tokio::time::Instant;
 #[cfg(feature = "redis")]
 pub(crate) use self::fleet::store_key;
 pub(crate) use self::permit::Permit;
-pub(crate) use self::turn::{Go, Turn};
+pub(crate) use self::waiter::Waiter;
 use crate::Cost;
 use crate::clock::Clock;
 use crate::core::Core;
-use crate::driver::Driver;
 use crate::estimate::Measure;
 use crate::plan::Plan;
 use crate::refusal::Refusal;
 use crate::snapshot::{LimitSnapshot, PartitionSnapshot};
 use crate::state::{Admission, Asking, State};
 use crate::sync::{Mutex, MutexGuard};
-use crate::turns::{Claim, HandedBack};
 use crate::wakes::Wakes;
 
 /// What shares a quota: one account and model. Here its lock meets the clock.
@@ -96,11 +94,7 @@ impl Partition {
         drop(state);
         match admission {
             Admission::Now(reservation) => Asked::Admitted(Permit::new(self, reservation, measure)),
-            Admission::Queued(id) => Asked::Waits(Waiter {
-                partition: self,
-                id: Some(id),
-                measure,
-            }),
+            Admission::Queued(id) => Asked::Waits(Waiter::new(self, id, measure)),
             Admission::TooLate(wait) => {
                 Asked::Refused(Refusal::TooLate(wait.map(Duration::from_nanos)))
             }
@@ -204,70 +198,5 @@ impl fmt::Debug for Partition {
             .field("account", &self.account)
             .field("model", &self.model)
             .finish_non_exhaustive()
-    }
-}
-
-/// One who waits for its turn.
-///
-/// # Cancel safety
-///
-/// Dropping it gives up its place.
-#[derive(Debug)]
-pub(crate) struct Waiter {
-    partition: Arc<Partition>,
-    id: Option<usize>,
-    measure: Measure,
-}
-
-impl Waiter {
-    /// Ready when its turn has come, or it is not to be sent.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, Refusal>> {
-        let Some(id) = self.id else {
-            return Poll::Pending;
-        };
-        let claim = self
-            .partition
-            .with(|state, now, wakes| state.claim(now, id, cx.waker(), wakes));
-        match claim {
-            Claim::Taken(reservation, called) => {
-                self.id = None;
-                Poll::Ready(Ok(Turn::new(
-                    Arc::clone(&self.partition),
-                    called,
-                    reservation,
-                    self.measure,
-                )))
-            }
-            Claim::HandedBack(handed_back) => {
-                self.id = None;
-                Poll::Ready(Err(handed_back.into()))
-            }
-            Claim::Pending { drive } => {
-                if drive {
-                    Driver::spawn(&self.partition);
-                }
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl From<HandedBack> for Refusal {
-    fn from(HandedBack { wait, closed }: HandedBack) -> Self {
-        let wait = Duration::from_nanos(wait);
-        if closed {
-            Self::Exhausted(wait)
-        } else {
-            Self::TooLate(Some(wait))
-        }
-    }
-}
-
-impl Drop for Waiter {
-    fn drop(&mut self) {
-        if let Some(id) = self.id {
-            self.partition
-                .with(|state, now, wakes| state.cancel(now, id, wakes));
-        }
     }
 }

@@ -29,11 +29,11 @@ pub(crate) struct Queue {
 
 /// One who waits.
 #[derive(Debug)]
-pub(crate) struct Waiting {
-    pub(crate) cost: Cost,
-    pub(crate) waker: Option<Waker>,
-    pub(crate) standing: Standing,
-    pub(crate) key: Option<Fingerprint>,
+struct Waiting {
+    cost: Cost,
+    waker: Option<Waker>,
+    standing: Standing,
+    key: Option<Fingerprint>,
     start_by: Option<u64>,
     line: usize,
     order: Order,
@@ -41,11 +41,11 @@ pub(crate) struct Waiting {
 
 /// How it stands with one who waits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Standing {
+enum Standing {
     /// In line.
     InLine,
 
-    /// Was offered a slot, and did not come for it in time. Others do not wait for it.
+    /// Was offered a slot, and did not take it in time. Others do not wait for it.
     Stalled,
 
     /// Cannot be sent in time, or is not to be sent any more.
@@ -123,8 +123,29 @@ impl Queue {
         }
     }
 
-    pub(crate) fn get_mut(&mut self, id: usize) -> Option<&mut Waiting> {
+    fn get_mut(&mut self, id: usize) -> Option<&mut Waiting> {
         self.places.get_mut(id)?.as_mut()
+    }
+
+    /// What one asks for who has not been handed back.
+    pub(crate) fn asked(&self, id: usize) -> Option<Cost> {
+        let waiting = self.places.get(id)?.as_ref()?;
+        (waiting.standing != Standing::HandedBack).then_some(waiting.cost)
+    }
+
+    /// Has `by` be woken for one who waits.
+    pub(crate) fn set_waker(&mut self, id: usize, by: &Waker) {
+        if let Some(waiting) = self.get_mut(id) {
+            match &mut waiting.waker {
+                Some(set) => set.clone_from(by),
+                none => *none = Some(by.clone()),
+            }
+        }
+    }
+
+    /// Whom to wake for one who waits, unless that has been done.
+    pub(crate) fn take_waker(&mut self, id: usize) -> Option<Waker> {
+        self.get_mut(id)?.waker.take()
     }
 
     /// Who goes next.
@@ -144,7 +165,6 @@ impl Queue {
     }
 
     /// The cost of one who waits.
-    #[cfg(feature = "redis")]
     pub(crate) fn cost(&self, id: usize) -> Option<Cost> {
         Some(self.places.get(id)?.as_ref()?.cost)
     }
@@ -204,12 +224,18 @@ impl Queue {
         true
     }
 
-    /// Hands back all who wait with this key, or all.
-    pub(crate) fn recall(&mut self, key: Option<&Fingerprint>, wakes: &mut Wakes) {
+    /// Hands back all who wait with this key, or all, and tells `each` of them.
+    pub(crate) fn recall(
+        &mut self,
+        key: Option<&Fingerprint>,
+        wakes: &mut Wakes,
+        mut each: impl FnMut(usize),
+    ) {
         for id in 0..self.places.len() {
             let waiting = self.places.get(id).and_then(Option::as_ref);
             if waiting.is_some_and(|waiting| key.is_none() || waiting.key.as_ref() == key) {
                 self.give_back(id, wakes);
+                each(id);
             }
         }
     }

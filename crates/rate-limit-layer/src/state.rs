@@ -8,7 +8,7 @@ use throttle_signal::{Fingerprint, Kind, Priority, Tenant, Wait};
 
 use crate::core::{Core, Reservation};
 use crate::plan::Plan;
-use crate::turns::{Claim, GRACE, HandedBack, Turns};
+use crate::turns::{Claim, Turns};
 use crate::wakes::Wakes;
 use crate::{Cost, Unit};
 
@@ -39,17 +39,6 @@ pub(crate) enum Admission {
 
     /// The quota is exhausted, for so many nanoseconds.
     Closed(u64),
-}
-
-/// What one is told whose turn had come, when the service below is ready for it.
-#[derive(Debug)]
-pub(crate) enum Going {
-    Sent,
-
-    /// The service took too long, and the slot is gone: it waits again, under this number.
-    Waits(usize),
-
-    HandedBack(HandedBack),
 }
 
 /// What a request asks for, for its place in the queue.
@@ -141,12 +130,38 @@ impl State {
     }
 
     /// One who waits was polled.
-    pub(crate) fn claim(&mut self, now: u64, id: usize, by: &Waker, wakes: &mut Wakes) -> Claim {
+    pub(crate) fn claim(
+        &mut self,
+        now: u64,
+        id: usize,
+        by: &Waker,
+        wakes: &mut Wakes,
+    ) -> Claim<()> {
+        self.turn(now, |turns, core| turns.claim(core, now, id, by, wakes))
+    }
+
+    /// The service below is ready for one whose turn had come.
+    pub(crate) fn take(
+        &mut self,
+        now: u64,
+        id: usize,
+        by: &Waker,
+        wakes: &mut Wakes,
+    ) -> Claim<Reservation> {
+        self.turn(now, |turns, core| turns.take(core, now, id, by, wakes))
+    }
+
+    /// The service below is not ready for one whose turn had come.
+    pub(crate) fn hold(&mut self, now: u64, id: usize, by: &Waker, wakes: &mut Wakes) -> Claim<()> {
+        self.turn(now, |turns, core| turns.hold(core, now, id, by, wakes))
+    }
+
+    fn turn<T>(&mut self, now: u64, act: impl FnOnce(&mut Turns, &mut Core) -> T) -> T {
         let turns = self.turns.get_or_insert_default();
-        let claim = turns.claim(&mut self.core, now, id, by, wakes);
+        let told = act(turns, &mut self.core);
         self.mind(now);
         self.tidy();
-        claim
+        told
     }
 
     /// One who waits is gone.
@@ -161,95 +176,9 @@ impl State {
     /// Those who wait with this key, or all, are not to be sent any more. They may have their turn already.
     pub(crate) fn recall(&mut self, now: u64, key: Option<&Fingerprint>, wakes: &mut Wakes) {
         if let Some(turns) = &mut self.turns {
-            turns.recall(key, wakes);
-            turns.changed(&mut self.core, now, wakes);
+            turns.recall(&mut self.core, now, key, wakes);
+            self.mind(now);
         }
-    }
-
-    /// The service below is ready for one whose turn had come. Moves what was reserved to `now`, when it
-    /// is really sent; if it has no room there any more, or it is not to be sent, gives it back.
-    pub(crate) fn go(
-        &mut self,
-        now: u64,
-        called: usize,
-        reservation: &mut Reservation,
-        asking: &Asking<'_>,
-        wakes: &mut Wakes,
-    ) -> Going {
-        // Within the slack of a timer it is as good.
-        let late = |at: u64| at.saturating_add(GRACE) < now;
-        if self.leave(called) || asking.start_by.is_some_and(late) {
-            return Going::HandedBack(self.hand_back(now, reservation, wakes));
-        }
-        if !late(reservation.at) {
-            return Going::Sent;
-        }
-        self.core.refund(now, reservation);
-        let cost = reservation.cost;
-        let again = if self.core.plan().settings.observe_only {
-            Some(self.core.reserve(now, cost))
-        } else {
-            self.core.admit(now, &cost)
-        };
-        if let Some(again) = again {
-            *reservation = again;
-            return Going::Sent;
-        }
-        let asking = &self.bounded(now, asking);
-        let id = self.enqueue(asking);
-        self.changed(now, wakes);
-        Going::Waits(id)
-    }
-
-    /// One whose turn had come goes on waiting for the service below, unless it is not to be sent any
-    /// more: it was called back, or it is too `late`. `by` is woken when it is called back.
-    pub(crate) fn hold(
-        &mut self,
-        now: u64,
-        called: usize,
-        late: bool,
-        reservation: &Reservation,
-        by: &Waker,
-        wakes: &mut Wakes,
-    ) -> Option<HandedBack> {
-        let turns = self.turns.as_mut()?;
-        if !turns.called().hold(called, by) && !late {
-            return None;
-        }
-        self.leave(called);
-        Some(self.hand_back(now, reservation, wakes))
-    }
-
-    /// One whose turn had come is gone.
-    pub(crate) fn give_up(
-        &mut self,
-        now: u64,
-        called: usize,
-        reservation: &Reservation,
-        wakes: &mut Wakes,
-    ) {
-        self.leave(called);
-        self.refund(now, reservation, wakes);
-    }
-
-    /// Gives back what one reserved that is not sent.
-    fn hand_back(&mut self, now: u64, reservation: &Reservation, wakes: &mut Wakes) -> HandedBack {
-        self.refund(now, reservation, wakes);
-        let at = self.forecast(now, &reservation.cost);
-        HandedBack {
-            wait: at.map_or(0, |at| at.saturating_sub(now)),
-            closed: self.core.closed_until() > now,
-        }
-    }
-
-    /// One is not among those whose turn has come any more. Returns whether it was called back.
-    fn leave(&mut self, called: usize) -> bool {
-        let recalled = self
-            .turns
-            .as_mut()
-            .is_some_and(|turns| turns.called().leave(called));
-        self.tidy();
-        recalled
     }
 
     pub(crate) fn refund(&mut self, now: u64, reservation: &Reservation, wakes: &mut Wakes) {

@@ -2,33 +2,35 @@ use std::task::Waker;
 
 use throttle_signal::Fingerprint;
 
-use crate::called::Called;
 use crate::core::{Core, Reservation};
 use crate::lines::Order;
-use crate::queue::{Queue, Standing};
+use crate::queue::Queue;
 use crate::state::Asking;
 use crate::wakes::Wakes;
 
 /// Those who wait at a partition, and whose turn it is. Knows no clock.
 ///
 /// A slot that opens is offered to the head of the queue, by waking it. It is taken when that one
-/// is polled, so what is sent is stamped when it is sent. Who does not come within [`GRACE`] has
-/// stalled: the slot is offered on, each time to twice as many, and the stalled one has its place
-/// back as soon as it is polled.
+/// is polled and the service below is ready, so what is sent is stamped when it is sent, and nobody
+/// holds what it cannot use yet. Who does not come within [`GRACE`] has stalled: the slot is offered
+/// on, each time to twice as many, and the stalled one has its place back as soon as it comes. So has
+/// one who came and found the service below not ready.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     queue: Queue,
-    called: Called,
     offers: Offers,
     driver: Driving,
 }
 
 #[derive(Debug, Default)]
 struct Offers {
-    /// Those who were woken for a slot and not polled since.
+    /// Those whose turn it is and who have not taken the slot yet.
     to: Vec<usize>,
     until: u64,
     width: usize,
+
+    /// Whether one of them has come and has to wait for the service below.
+    unready: bool,
 }
 
 /// Who looks after the queue when no waiter is polled.
@@ -44,12 +46,9 @@ enum Driving {
 
 /// What one who waits is told.
 #[derive(Debug)]
-pub(crate) enum Claim {
-    /// It has what it asked for, and is now one of the [`Called`] under this number.
-    Taken(Reservation, usize),
-    Pending {
-        drive: bool,
-    },
+pub(crate) enum Claim<T> {
+    Granted(T),
+    Pending { drive: bool },
     HandedBack(HandedBack),
 }
 
@@ -62,7 +61,7 @@ pub(crate) struct HandedBack {
 }
 
 /// How long one who was offered a slot has to be polled, in nanoseconds.
-pub(crate) const GRACE: u64 = 2_000_000;
+const GRACE: u64 = 2_000_000;
 
 /// How long the driver may sleep on with nobody left to drive, in nanoseconds.
 const LINGER: u64 = 1_000_000_000;
@@ -77,7 +76,7 @@ impl Turns {
 
     /// Whether nobody waits and nobody looks after them.
     pub(crate) fn are_over(&self) -> bool {
-        self.queue.len() == 0 && self.called.is_empty() && matches!(self.driver, Driving::Nobody)
+        self.queue.len() == 0 && matches!(self.driver, Driving::Nobody)
     }
 
     /// Has one wait, and returns its number.
@@ -92,7 +91,7 @@ impl Turns {
         self.queue.order(asking.priority, asking.arrived)
     }
 
-    /// One who waits was polled.
+    /// One who waits was polled. Granted when its turn has come: it is to [take](Self::take) the slot.
     pub(crate) fn claim(
         &mut self,
         core: &mut Core,
@@ -100,36 +99,74 @@ impl Turns {
         id: usize,
         by: &Waker,
         wakes: &mut Wakes,
-    ) -> Claim {
-        let offered = self.offers.withdraw(id);
+    ) -> Claim<()> {
         self.queue.rejoin(now, id);
-        let Some(waiting) = self.queue.get_mut(id) else {
-            return Claim::HandedBack(HandedBack::default());
+        let Some(cost) = self.queue.asked(id) else {
+            return self.hand_back(core, now, id, wakes);
         };
-        let cost = waiting.cost;
-        if waiting.standing == Standing::HandedBack {
-            self.queue.remove(id);
-            let at = core.forecast(now, self.queue.backlog(), &cost);
-            return Claim::HandedBack(HandedBack {
-                wait: at.map_or(0, |at| at.saturating_sub(now)),
-                closed: core.closed_until() > now,
-            });
+        if self.offers.has(id) {
+            return Claim::Granted(());
         }
-        let is_next = offered || self.queue.head() == Some(id);
+        if self.queue.head() == Some(id) && core.earliest(now, &cost) == Some(now) {
+            self.offers.add(now, id);
+            return Claim::Granted(());
+        }
+        self.wait(core, now, id, by, wakes)
+    }
+
+    /// The service below is ready for one whose turn had come. Granted what it asked for, unless that is
+    /// gone: then it is in line again.
+    pub(crate) fn take(
+        &mut self,
+        core: &mut Core,
+        now: u64,
+        id: usize,
+        by: &Waker,
+        wakes: &mut Wakes,
+    ) -> Claim<Reservation> {
+        self.queue.rejoin(now, id);
+        let Some(cost) = self.queue.asked(id) else {
+            return self.hand_back(core, now, id, wakes);
+        };
+        // Who is ready goes before those who are known not to be.
+        let is_next = self.offers.has(id) || self.offers.unready || self.queue.head() == Some(id);
+        self.offers.withdraw(id);
         if let Some(reservation) = is_next.then(|| core.admit(now, &cost)).flatten() {
-            let key = self.queue.get_mut(id).and_then(|it| it.key.take());
             let weight = core.plan().settings.weight(self.queue.tenant(id));
             self.queue.charge(id, core.share(&cost) / weight);
             self.queue.remove(id);
             self.changed(core, now, wakes);
-            return Claim::Taken(reservation, self.called.enter(key));
+            return Claim::Granted(reservation);
         }
-        if let Some(waiting) = self.queue.get_mut(id) {
-            match &mut waiting.waker {
-                Some(set) => set.clone_from(by),
-                none => *none = Some(by.clone()),
-            }
+        self.wait(core, now, id, by, wakes)
+    }
+
+    /// The service below is not ready for one whose turn had come. It is woken by `by` when it is called
+    /// back, or its time is over.
+    pub(crate) fn hold(
+        &mut self,
+        core: &mut Core,
+        now: u64,
+        id: usize,
+        by: &Waker,
+        wakes: &mut Wakes,
+    ) -> Claim<()> {
+        if self.queue.asked(id).is_none() {
+            return self.hand_back(core, now, id, wakes);
         }
+        self.offers.unready |= self.offers.has(id);
+        self.wait(core, now, id, by, wakes)
+    }
+
+    fn wait<T>(
+        &mut self,
+        core: &mut Core,
+        now: u64,
+        id: usize,
+        by: &Waker,
+        wakes: &mut Wakes,
+    ) -> Claim<T> {
+        self.queue.set_waker(id, by);
         let drive = matches!(self.driver, Driving::Nobody);
         if drive {
             self.driver = Driving::Driver {
@@ -142,6 +179,23 @@ impl Turns {
         Claim::Pending { drive }
     }
 
+    /// One is not to be sent any more.
+    fn hand_back<T>(
+        &mut self,
+        core: &mut Core,
+        now: u64,
+        id: usize,
+        wakes: &mut Wakes,
+    ) -> Claim<T> {
+        let cost = self.queue.cost(id);
+        self.cancel(core, now, id, wakes);
+        let at = cost.and_then(|cost| core.forecast(now, self.queue.backlog(), &cost));
+        Claim::HandedBack(HandedBack {
+            wait: at.map_or(0, |at| at.saturating_sub(now)),
+            closed: core.closed_until() > now,
+        })
+    }
+
     /// One who waits is gone.
     pub(crate) fn cancel(&mut self, core: &mut Core, now: u64, id: usize, wakes: &mut Wakes) {
         self.offers.withdraw(id);
@@ -149,15 +203,17 @@ impl Turns {
         self.changed(core, now, wakes);
     }
 
-    /// Those whose turn has come.
-    pub(crate) const fn called(&mut self) -> &mut Called {
-        &mut self.called
-    }
-
-    /// Hands back those who wait with this key, or all, and those whose turn has come as well.
-    pub(crate) fn recall(&mut self, key: Option<&Fingerprint>, wakes: &mut Wakes) {
-        self.queue.recall(key, wakes);
-        self.called.recall(key, wakes);
+    /// Hands back those who wait with this key, or all.
+    pub(crate) fn recall(
+        &mut self,
+        core: &mut Core,
+        now: u64,
+        key: Option<&Fingerprint>,
+        wakes: &mut Wakes,
+    ) {
+        let offers = &mut self.offers;
+        self.queue.recall(key, wakes, |id| offers.withdraw(id));
+        self.changed(core, now, wakes);
     }
 
     /// Looks after the queue once something changed. The driver is woken only to look earlier than
@@ -213,19 +269,22 @@ impl Turns {
     fn tick(&mut self, core: &mut Core, now: u64, wakes: &mut Wakes) -> Option<u64> {
         loop {
             if !self.offers.to.is_empty() && now >= self.offers.until {
-                for id in self.offers.to.drain(..) {
-                    self.queue.stall(id);
-                }
-                self.offers.width = self.offers.width.max(1).saturating_mul(2);
+                self.offers.pass_on(|id| self.queue.stall(id));
             }
-            let cost = self.queue.head_cost()?;
-            let at = core.earliest(now, &cost).unwrap_or(UNKNOWN);
-            // A wait for an answer in flight may be over at any moment.
-            let sure = if at == UNKNOWN { now } else { at };
+            let at = self
+                .queue
+                .head_cost()
+                .map(|cost| core.earliest(now, &cost).unwrap_or(UNKNOWN));
+            // A wait for an answer in flight, or for the service below, may be over at any moment.
+            let sure = at.filter(|at| *at != UNKNOWN).unwrap_or(now);
             if self.queue.hand_back(sure.max(now), wakes) {
                 continue;
             }
-            let overdue = self.queue.first_overdue().unwrap_or(UNKNOWN);
+            let overdue = self.queue.first_overdue();
+            let Some(at) = at else {
+                return overdue; // of those who have set themselves aside
+            };
+            let overdue = overdue.unwrap_or(UNKNOWN);
             if !self.offers.to.is_empty() {
                 return Some(self.offers.until.min(overdue));
             }
@@ -238,24 +297,44 @@ impl Turns {
 
     /// Offers the open slot to the first in line.
     fn offer(&mut self, now: u64, wakes: &mut Wakes) {
-        self.offers.until = now.saturating_add(GRACE);
         for id in self.queue.first(self.offers.width.max(1)) {
-            if let Some(waiting) = self.queue.get_mut(id) {
-                wakes.push(waiting.waker.take());
-            }
-            self.offers.to.push(id);
+            wakes.push(self.queue.take_waker(id));
+            self.offers.add(now, id);
         }
     }
 }
 
 impl Offers {
-    /// One was polled: whether a slot was offered to it.
-    fn withdraw(&mut self, id: usize) -> bool {
-        let Some(at) = self.to.iter().position(|to| *to == id) else {
-            return false;
+    fn has(&self, id: usize) -> bool {
+        self.to.contains(&id)
+    }
+
+    fn add(&mut self, now: u64, id: usize) {
+        if self.to.is_empty() {
+            self.until = now.saturating_add(GRACE);
+            self.unready = false;
+        }
+        self.to.push(id);
+    }
+
+    /// One has come, or will not.
+    fn withdraw(&mut self, id: usize) {
+        if let Some(at) = self.to.iter().position(|to| *to == id) {
+            self.to.swap_remove(at);
+            self.width = 1;
+            self.unready &= !self.to.is_empty();
+        }
+    }
+
+    /// Nobody has taken the slot.
+    fn pass_on(&mut self, stalled: impl FnMut(usize)) {
+        self.to.drain(..).for_each(stalled);
+        // One whose service below is not ready makes no crowd of the stalled.
+        self.width = if self.unready {
+            1
+        } else {
+            self.width.max(1).saturating_mul(2)
         };
-        self.to.swap_remove(at);
-        self.width = 1;
-        true
+        self.unready = false;
     }
 }

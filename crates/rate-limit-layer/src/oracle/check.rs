@@ -49,7 +49,7 @@ impl World {
     pub(super) fn finish(mut self) {
         self.set_paused(false);
         for one in &mut self.waiting {
-            one.stalled = false;
+            (one.stalled, one.unready) = (false, false);
             one.flag.0.store(true, Ordering::Relaxed);
         }
         for _ in 0..400 {

@@ -172,6 +172,7 @@ async fn an_error_of_readiness_gives_everything_back_at_once() {
     // Whoever has the future still does not keep what it held.
     let snapshot = &limiter.snapshot()[0];
     assert_eq!((snapshot.in_flight, snapshot.limits[0].used), (0, 0));
+    assert_eq!(snapshot.waiting, 0);
     drop(waiting);
 }
 

@@ -30,5 +30,6 @@ mod start_by;
 mod strange;
 mod support;
 mod tokens;
+mod unready;
 #[cfg(all(feature = "metrics", feature = "tracing"))]
 mod watch;

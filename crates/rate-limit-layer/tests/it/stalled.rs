@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use futures_util::FutureExt;
-use rate_limit_layer::{Limiter, Quota};
-use test_support::{Upstream, ok};
+use rate_limit_layer::{Charging, Limiter, Quota};
+use test_support::{Answer, Upstream, ok};
+use throttle_signal::Priority;
 use tokio::time::Instant;
 use tokio_test::{assert_pending, task};
 use tower::ServiceExt;
@@ -70,6 +71,55 @@ async fn one_that_comes_late_has_its_place_back() {
     for other in others {
         other.await.unwrap().unwrap();
     }
+}
+
+/// Two slots open at once. While answers are on their way nothing else has anybody look at the queue.
+#[tokio::test(start_paused = true)]
+async fn whoever_takes_a_slot_leaves_the_next_to_another_at_once() {
+    let quota = Quota::new().requests_per_second(2).allow_bursts();
+    let limiter = Limiter::builder().default_quota(quota).guard(ms(0)).build();
+    let upstream = Upstream::answering(|_| Answer::from(ok()).after(ms(300)));
+    let service = service(&limiter, &upstream);
+    let tasks: Vec<_> = (0..4).map(|_| send(&service, request())).collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(upstream.arrivals(), [0, 0, 1000, 1000]);
+}
+
+/// By then others have taken the room it was offered, and those behind it wait for longer than it does.
+#[tokio::test(start_paused = true)]
+async fn one_that_comes_late_is_woken_as_soon_as_it_has_room() {
+    let quota = Quota::new().tokens_per_minute(1000).allow_bursts();
+    let limiter = Limiter::builder()
+        .default_quota(quota.charging(Charging::MaxUpFront))
+        .guard(ms(0))
+        .build();
+    let upstream = Upstream::answering(|_| ok());
+    let service = service(&limiter, &upstream);
+    let of = |tokens: u64| {
+        let body = format!(r#"{{"model":"m","max_tokens":{}}}"#, tokens - 8); // and eight of its own
+        http::Request::new(crate::support::Body::from(body))
+    };
+    for (tokens, then) in [(50, 5_000), (100, 5_000), (800, 1_000)] {
+        send(&service, of(tokens)).await.unwrap().unwrap();
+        pass(then).await;
+    }
+    let mut late = task::spawn(service.clone().oneshot(of(100)));
+    assert_pending!(late.poll());
+    let large = send(&service, of(900)); // has room after 70 s
+    pass(50_000).await;
+    let mut urgent = of(100);
+    urgent.extensions_mut().insert(Priority(9));
+    send(&service, urgent).await.unwrap().unwrap();
+    assert_eq!(upstream.arrivals(), [0, 5_000, 10_000, 61_000]);
+    pass(1_000).await;
+    assert!(late.is_woken());
+    assert_pending!(late.poll());
+    pass(3_002).await;
+    assert!(late.is_woken()); // what was sent after 5 s counts no more
+    late.await.unwrap();
+    large.abort();
 }
 
 /// As a future does that is moved into another task or set of futures.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{Request, StatusCode};
-use rate_limit_layer::{Limiter, Quota, RateLimitLayer};
+use rate_limit_layer::{Charging, Limiter, Quota, RateLimitLayer};
 use test_support::{Upstream, ok, throttled_for};
 use throttle_signal::{
     Classified, Deadline, Envelope, Fingerprint, Headroom, Kind, Origin, RequestFacts, StartBy,
@@ -60,6 +60,60 @@ async fn those_who_wait_with_a_key_are_called_back_and_the_others_go() {
     assert_eq!(answers, [200, 429, 200, 429, 200]);
     assert!(began.elapsed() < ms(2100), "{:?}", began.elapsed());
     assert_eq!(upstream.arrivals(), [0, 1000, 2000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_called_back_when_its_turn_has_come_leaves_it_to_the_next_at_once() {
+    let upstream = Upstream::answering(|_| ok());
+    let limiter = limiter();
+    let service = service(&limiter, &upstream);
+    let with = |key: &str| {
+        let mut request = request();
+        let mut facts = RequestFacts::new(Instant::now());
+        facts.set_account(Some("a".into()), Some(Fingerprint::new(key)));
+        request.extensions_mut().insert(facts);
+        request
+    };
+    send(&service, with("k2")).await.unwrap().unwrap();
+    let mut called = tokio_test::task::spawn(service.clone().oneshot(with("k1")));
+    tokio_test::assert_pending!(called.poll());
+    let next = send(&service, with("k2"));
+    pass(1000).await;
+    tokio::task::yield_now().await;
+    assert!(called.is_woken());
+    limiter.recall(&"a".into(), Some(&Fingerprint::new("k1")), None);
+    next.await.unwrap().unwrap();
+    assert_eq!(upstream.arrivals(), [0, 1000]);
+}
+
+/// The first one waits for tokens, and the second one only for the first one.
+#[tokio::test(start_paused = true)]
+async fn who_is_called_back_leaves_the_way_to_the_next_at_once() {
+    let quota = Quota::new().tokens_per_minute(1000).allow_bursts();
+    let limiter = Limiter::builder()
+        .default_quota(quota.charging(Charging::MaxUpFront))
+        .guard(ms(0))
+        .build();
+    let upstream = Upstream::answering(|_| ok());
+    let service = service(&limiter, &upstream);
+    let with = |key: &str, most: u64| {
+        let body = format!(r#"{{"model":"m","max_tokens":{most}}}"#);
+        let mut request = Request::new(Body::from(body));
+        let mut facts = RequestFacts::ensure(&mut request, Instant::now());
+        facts.set_account(Some("a".into()), Some(Fingerprint::new(key)));
+        request.extensions_mut().insert(facts);
+        request
+    };
+    send(&service, with("k2", 700)).await.unwrap().unwrap();
+    let mut large = tokio_test::task::spawn(service.clone().oneshot(with("k1", 700)));
+    tokio_test::assert_pending!(large.poll());
+    let small = send(&service, with("k2", 100));
+    pass(100).await;
+    assert_eq!(upstream.arrivals(), [0]);
+    limiter.recall(&"a".into(), Some(&Fingerprint::new("k1")), None);
+    small.await.unwrap().unwrap();
+    assert_eq!(upstream.arrivals(), [0, 100]);
+    throttle(tokio_test::assert_ready!(large.poll()));
 }
 
 #[tokio::test(start_paused = true)]
