@@ -78,6 +78,24 @@ async fn a_store_that_is_emptied_learns_what_was_sent_before_it_grants() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_forgets_a_part_learns_it_anew() {
+    let Some(server) = Server::start("") else {
+        return;
+    };
+    let upstream = Upstream::new();
+    let fleet = fleet(&server.url(), &upstream).await;
+    // As a server may whose maxmemory-policy is volatile-lru.
+    for part in ["fleet", "state"] {
+        let key = server.command(&format!("KEYS *:{part}"));
+        assert_eq!(server.command(&format!("DEL {key}")), "1");
+        sends(&upstream, 2 * LIMIT).await;
+        back(&fleet).await;
+    }
+    nothing_is_lost(fleet).await;
+    upstream.never_exceeded();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_takes_over() {
     let Some(mut primary) = Server::start("") else {
         return;

@@ -44,13 +44,20 @@ impl Member {
         let sync = self
             .sync_due(now, core, queue)
             .filter(|_| self.syncing.is_none());
-        let look = (self.phase == Phase::Live && self.asked.is_none() && core.sent_lately(now))
+        let look = self
+            .looks(now, core)
             .then(|| self.contact.saturating_add(LOOK));
         let wants = self.wants_at(now, queue);
         [sync, look, wants, self.late_at()]
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// Whether it is to see that the state is still there, which any other call tells as well.
+    fn looks(&self, now: u64, core: &Core) -> bool {
+        let calls = self.asked.is_some() || self.syncing.is_some();
+        self.phase == Phase::Live && !calls && core.sent_lately(now)
     }
 
     fn sync_due(&self, now: u64, core: &Core, queue: Option<&Queue>) -> Option<u64> {
@@ -98,10 +105,7 @@ impl Member {
             return Some(self.sync(now, core, queue));
         }
         let costs = self.wanted(now, queue);
-        let look = self.phase == Phase::Live
-            && self.asked.is_none()
-            && core.sent_lately(now)
-            && self.contact.saturating_add(LOOK) <= now;
+        let look = self.looks(now, core) && self.contact.saturating_add(LOOK) <= now;
         (look || !costs.is_empty()).then(|| self.reserve(now, core, &costs))
     }
 

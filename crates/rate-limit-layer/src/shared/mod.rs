@@ -38,7 +38,7 @@
 //!   different quotas agree on one of them.
 //! * **Without the store they go on** as the [`Outage`] says: with their fair shares of what all wanted, unless set
 //!   otherwise. It takes one [time limit] to find out, and not one for each request; what was granted is sent
-//!   meanwhile. Then the store is tried ten times a second. Whoever waits goes on as well, also if the
+//!   meanwhile. Then the store is tried up to ten times a second. Whoever waits goes on as well, also if the
 //!   [`StoreDriver`] was dropped.
 //! * **A store that forgot lets nobody exceed the quota.** Wiped, failed over or back from an outage, it
 //!   grants nothing until every instance has told what it sent in its windows, or for a second and a half; for those

@@ -2,19 +2,30 @@
 
 use std::time::Duration;
 
+use http::Response;
 use http_body_util::BodyExt;
-use rate_limit_layer::shared::{LocalStore, SharedStore};
+use rate_limit_layer::shared::{LocalStore, SharedStore, StoreStats};
 use rate_limit_layer::{Limiter, Quota, RateLimit};
 use serde_json::json;
-use test_support::{Upstream, json};
+use test_support::{Upstream, json, ok, throttled};
+use throttle_signal::{Classified, Kind, Throttle, Wait};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
-use crate::support::{chat, ms, pass, service};
+use crate::support::{Body, chat, ms, pass, service};
 
 /// An instance whose every answer says that 100 tokens were used.
 fn join(local: &LocalStore, quota: Quota) -> (SharedStore, RateLimit<Upstream>) {
+    let usage = json!({"usage": {"prompt_tokens": 60, "completion_tokens": 40}});
+    join_with(local, quota, move || json(200, &usage))
+}
+
+fn join_with(
+    local: &LocalStore,
+    quota: Quota,
+    answer: impl Fn() -> Response<Body> + Send + 'static,
+) -> (SharedStore, RateLimit<Upstream>) {
     let (store, driver) = SharedStore::builder().join(local);
     tokio::spawn(driver);
     let limiter = Limiter::builder()
@@ -22,8 +33,7 @@ fn join(local: &LocalStore, quota: Quota) -> (SharedStore, RateLimit<Upstream>) 
         .guard(Duration::ZERO)
         .shared(store.clone())
         .build();
-    let usage = json!({"usage": {"prompt_tokens": 60, "completion_tokens": 40}});
-    let upstream = Upstream::answering(move |_| json(200, &usage));
+    let upstream = Upstream::answering(move |_| answer());
     (store, service(&limiter, &upstream))
 }
 
@@ -99,4 +109,64 @@ async fn what_was_not_used_is_given_back_to_all_in_one_batch() {
         "{:?}",
         began.elapsed()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_is_tried_some_times_a_second_whoever_waits() {
+    let local = LocalStore::new();
+    let (store, service) = join(&local, Quota::new().requests_per_second(100));
+    send_all(&service, 1).await;
+    local.set_reachable(false);
+    let count = async {
+        pass(1_000).await;
+        let before = store.stats().failed_calls;
+        pass(10_000).await;
+        store.stats().failed_calls - before
+    };
+    let load = async {
+        loop {
+            send_all(&service, 10).await;
+        }
+    };
+    let failed = tokio::select! {
+        failed = count => failed,
+        () = load => unreachable!(),
+    };
+    // One takes its time limit, and the next follows as long after that.
+    assert!((49..=51).contains(&failed), "{failed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_sends_little_calls_once_a_second() {
+    let local = LocalStore::new();
+    let (store, service) = join(&local, Quota::new().requests_per_minute(600));
+    send_all(&service, 1).await;
+    pass(1_000).await;
+    let before = store.stats();
+    pass(10_000).await;
+    let after = store.stats();
+    let calls = |stats: StoreStats| stats.reserve_calls + stats.other_calls;
+    let calls = calls(after) - calls(before);
+    assert!((9..=11).contains(&calls), "{calls}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_is_exhausted_for_one_is_for_all() {
+    let local = LocalStore::new();
+    let quota = Quota::new().requests_per_minute(600);
+    let exhausted = Throttle::new(Kind::QuotaExhausted).with_wait(Wait::Stated(ms(60_000)));
+    let (_one, refuses) = join_with(&local, quota, move || {
+        let mut response = throttled();
+        let verdict = Classified(Some(exhausted.clone()));
+        response.extensions_mut().insert(verdict);
+        response
+    });
+    let (_other, service) = join_with(&local, quota, ok);
+    send_all(&service, 1).await;
+    send_all(&refuses, 1).await;
+    pass(2_000).await;
+    let response = service.oneshot(chat("qwen3-max", 100)).await.unwrap();
+    let throttle = Classified::throttle(response.extensions()).unwrap();
+    assert_eq!(throttle.kind(), Kind::QuotaExhausted);
+    assert!(!throttle.retry());
 }
