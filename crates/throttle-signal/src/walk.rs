@@ -83,9 +83,18 @@ impl Key {
                 Self::Content
             }
             key if key.ends_with("Exception") => Self::Error,
+            // Keys of strangers, however they are spelled: `ErrorCode`, `resultMsg`.
+            key if ends_with(key, "code") => Self::Code,
+            key if ends_with(key, "msg") || ends_with(key, "message") => Self::Text,
             _ => Self::Other,
         }
     }
+}
+
+fn ends_with(key: &str, end: &str) -> bool {
+    let start = key.len().checked_sub(end.len());
+    let tail = start.and_then(|start| key.as_bytes().get(start..));
+    tail.is_some_and(|tail| tail.eq_ignore_ascii_case(end.as_bytes()))
 }
 
 /// Goes through a JSON value and gathers what speaks of a refusal. Depth is bounded by `serde_json`.
