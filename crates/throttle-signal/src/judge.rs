@@ -1,7 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::header::{DATE, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::evidence::Evidence;
 use crate::rule::fits;
@@ -10,6 +10,12 @@ use crate::when::{LONGEST, When, millis};
 use crate::windows::Exhausted;
 use crate::{Kind, Profile, Rule, Throttle, Wait};
 use crate::{coding, grpc};
+
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+const X_MS_RETRY_AFTER_MS: HeaderName = HeaderName::from_static("x-ms-retry-after-ms");
+const X_RETRY_AFTER: HeaderName = HeaderName::from_static("x-retry-after");
+const X_AMZN_ERRORTYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// One response, to be judged.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +58,7 @@ pub(crate) fn judge(profile: &Profile, case: Case<'_>) -> Option<(Throttle, bool
 
     if let Some(error) = case
         .headers
-        .get("x-amzn-errortype")
+        .get(X_AMZN_ERRORTYPE)
         .and_then(|value| value.to_str().ok())
     {
         let name = error.split_once(':').map_or(error, |(name, _)| name);
@@ -74,6 +80,7 @@ pub(crate) fn judge(profile: &Profile, case: Case<'_>) -> Option<(Throttle, bool
         status,
         inside,
         stated,
+        spoken: !evidence.texts.is_empty(),
     };
     let rules = profile.rules();
     let number = matcher.first(&found, |number| {
@@ -102,7 +109,7 @@ pub(crate) fn judge(profile: &Profile, case: Case<'_>) -> Option<(Throttle, bool
     // Somebody below has done the retrying, or knows that none helps.
     let asked_not_to = case
         .headers
-        .get("x-should-retry")
+        .get(X_SHOULD_RETRY)
         .is_some_and(|value| value == "false");
     if asked_not_to || grpc.is_some_and(|grpc| grpc.refuses_retry()) {
         retry = false;
@@ -129,6 +136,8 @@ struct Hearing<'a> {
     // The error came inside a success.
     inside: bool,
     stated: Option<Duration>,
+    // The body says anything.
+    spoken: bool,
 }
 
 impl Hearing<'_> {
@@ -158,7 +167,7 @@ impl Hearing<'_> {
             && rule
                 .wait_from
                 .is_none_or(|least| stated(&|wait| wait >= least));
-        status && wait && header() && model()
+        status && wait && (!rule.spoken || self.spoken) && header() && model()
     }
 }
 
@@ -180,7 +189,7 @@ fn stated(
         .or_else(|| {
             longest(
                 case.headers,
-                "retry-after-ms",
+                RETRY_AFTER_MS,
                 |value| millis(value).map(When::After),
                 now,
             )
@@ -188,13 +197,13 @@ fn stated(
         .or_else(|| {
             longest(
                 case.headers,
-                "x-ms-retry-after-ms",
+                X_MS_RETRY_AFTER_MS,
                 |value| millis(value).map(When::After),
                 now,
             )
         })
-        .or_else(|| longest(case.headers, RETRY_AFTER.as_str(), When::parse, now))
-        .or_else(|| longest(case.headers, "x-retry-after", When::parse, now))
+        .or_else(|| longest(case.headers, RETRY_AFTER, When::parse, now))
+        .or_else(|| longest(case.headers, X_RETRY_AFTER, When::parse, now))
         .or_else(body)
         .or_else(|| figures.when?.from(now))
         .or_else(|| exhausted.when?.from(now))
@@ -205,7 +214,7 @@ fn stated(
 /// Values that cannot be read are passed over.
 fn longest(
     headers: &HeaderMap,
-    name: &str,
+    name: HeaderName,
     parse: impl Fn(&str) -> Option<When>,
     now: Option<SystemTime>,
 ) -> Option<Duration> {

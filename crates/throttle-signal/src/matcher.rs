@@ -1,6 +1,8 @@
 use std::fmt;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::Anchored;
+use aho_corasick::automaton::Automaton;
+use aho_corasick::nfa::contiguous::NFA;
 
 use crate::Rule;
 use crate::stated::MARKERS;
@@ -80,7 +82,12 @@ impl Matcher {
             candidates: self.always.clone(),
             markers: Vec::new(),
         };
+        let mut last = None;
         for code in codes {
+            // A type and a code are often the same.
+            if last.replace(code) == Some(code) {
+                continue;
+            }
             self.codes.each(code, |pattern, whole, _| {
                 if whole {
                     found.codes.set(pattern);
@@ -121,7 +128,7 @@ impl Matcher {
 /// An automaton of patterns that may begin or end with a `*`, and the rules each may decide.
 struct Patterns {
     // `None` only if the patterns outgrow what the automaton can count, which no table comes near.
-    automaton: Option<AhoCorasick>,
+    automaton: Option<NFA>,
     globs: Vec<Glob>,
     rules: Vec<Vec<usize>>,
 }
@@ -141,7 +148,7 @@ impl Patterns {
         let globs: Vec<_> = names.iter().map(glob).collect();
         let cores = names.iter().map(|name| name.trim_matches('*'));
         Self {
-            automaton: AhoCorasick::builder()
+            automaton: NFA::builder()
                 .ascii_case_insensitive(true)
                 .build(cores)
                 .ok(),
@@ -164,12 +171,23 @@ impl Patterns {
         let Some(automaton) = &self.automaton else {
             return;
         };
-        for one in automaton.find_overlapping_iter(text) {
-            let number = one.pattern().as_usize();
-            if let Some(glob) = self.globs.get(number) {
-                let whole = (glob.open_start || one.start() == 0)
-                    && (glob.open_end || one.end() == text.len());
-                hit(number, whole, one.end());
+        let Ok(mut state) = automaton.start_state(Anchored::No) else {
+            return;
+        };
+        // By hand, since a body holds many patterns, and the iterator starts anew at each.
+        for (at, byte) in text.bytes().enumerate() {
+            state = automaton.next_state(Anchored::No, state, byte);
+            if !automaton.is_match(state) {
+                continue;
+            }
+            for index in 0..automaton.match_len(state) {
+                let pattern = automaton.match_pattern(state, index);
+                let (number, end) = (pattern.as_usize(), at + 1);
+                if let Some(glob) = self.globs.get(number) {
+                    let starts = end == automaton.pattern_len(pattern);
+                    let whole = (glob.open_start || starts) && (glob.open_end || end == text.len());
+                    hit(number, whole, end);
+                }
             }
         }
     }

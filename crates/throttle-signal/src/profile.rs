@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use crate::Rule;
 use crate::matcher::Matcher;
 use crate::profiles;
+use crate::rule::Place;
 
 /// How one provider puts its refusals: a table of [`Rule`]s, and the hosts it is for.
 ///
@@ -129,8 +130,11 @@ impl Profile {
     }
 
     pub(crate) fn from_table(table: &Table) -> Self {
-        let (last, first): (Vec<_>, Vec<_>) =
-            table.rules.concat().into_iter().partition(|rule| rule.last);
+        let (last, first): (Vec<_>, Vec<_>) = table
+            .rules
+            .concat()
+            .into_iter()
+            .partition(|rule| rule.place == Place::Last);
         let rules = [
             profiles::generic::LIBRARY,
             &first,

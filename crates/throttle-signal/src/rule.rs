@@ -37,7 +37,8 @@ pub struct Rule {
     pub(crate) typical: Option<Duration>,
     pub(crate) unsure: bool,
     pub(crate) suspect: bool,
-    pub(crate) last: bool,
+    pub(crate) place: Place,
+    pub(crate) spoken: bool,
 }
 
 impl Rule {
@@ -62,7 +63,8 @@ impl Rule {
             typical: None,
             unsure: false,
             suspect: false,
-            last: false,
+            place: Place::First,
+            spoken: false,
         }
     }
 
@@ -183,16 +185,34 @@ impl Rule {
         }
     }
 
+    /// Requires that the body says anything at all.
+    pub(crate) const fn spoken(self) -> Self {
+        Self {
+            spoken: true,
+            ..self
+        }
+    }
+
     /// Asks it after the words that mean the same everywhere, for what a provider's status says where
     /// nothing else does.
     pub(crate) const fn last(self) -> Self {
-        Self { last: true, ..self }
+        Self {
+            place: Place::Last,
+            ..self
+        }
     }
 
     /// Whether anything but the status is looked at.
     pub(crate) const fn looks_inside(&self) -> bool {
         !self.code.is_empty() || !self.text.is_empty() || self.header.is_some()
     }
+}
+
+/// Where among the rules of everybody a table's rule is asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    First,
+    Last,
 }
 
 /// Whether `value` is what `pattern` asks for, without regard to ASCII case.

@@ -58,9 +58,14 @@ impl Exhausted {
         now: Option<SystemTime>,
     ) -> Self {
         let mut windows: Vec<Window<'_>> = Vec::new();
+        let mut kind = None;
         for (name, value) in headers {
             if let Ok(value) = value.to_str() {
                 note(&mut windows, name.as_str(), value);
+                // LiteLLM names the dimension.
+                if name == "rate_limit_type" {
+                    kind = dimension(value);
+                }
             }
         }
         for (name, value) in &evidence.headers {
@@ -68,7 +73,10 @@ impl Exhausted {
         }
         structured(headers, &mut windows);
 
-        let mut exhausted = Self::default();
+        let mut exhausted = Self {
+            kind,
+            ..Self::default()
+        };
         let mut longest = None;
         for window in windows.iter().filter(|window| window.is_exhausted()) {
             exhausted.kind = exhausted.kind.or(window.kind());
@@ -110,12 +118,18 @@ impl Window<'_> {
     }
 }
 
+fn dimension(name: &str) -> Option<Kind> {
+    match name {
+        "tokens" => Some(Kind::TokenRate),
+        "requests" => Some(Kind::RequestRate),
+        "concurrent_requests" | "max_parallel_requests" => Some(Kind::Concurrency),
+        _ => None,
+    }
+}
+
 /// Takes up one header if it is about a rate limit.
 fn note<'a>(windows: &mut Vec<Window<'a>>, name: &str, value: &'a str) {
-    if !["ratelimit", "-limit-", "-quota-"]
-        .iter()
-        .any(|part| name.contains(part))
-    {
+    if !name.contains("limit") && !name.contains("quota") {
         return;
     }
     let mut window = Window::default();

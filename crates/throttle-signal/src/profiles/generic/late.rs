@@ -150,11 +150,7 @@ pub(super) const STATUS: &[Rule] = &[
     // status alone it may be anything.
     credential("not allowed", Scope::Server)
         .status(&[403])
-        .and(&[
-            "not ", "n't", "no ", "cannot", "denied", "deny", "must", "require", "only", "block",
-            "restrict", "invalid", "unable", "disabled", "failed", "不", "未", "没", "无", "拒",
-            "禁",
-        ])
+        .spoken()
         .without(&[
             "<html",
             "<!doctype",

@@ -9,7 +9,7 @@ mod money;
 mod words;
 
 use super::model_studio;
-use super::short::{concurrency, exhausted, harmless, overloaded, rate, tokens};
+use super::short::{exhausted, harmless, overloaded, rate};
 use crate::profile::Table;
 use crate::{Rule, Scope};
 
@@ -98,16 +98,6 @@ const BORROWED: &[Rule] = &[
         ])
         .and(&["rate limit", "rate-limit", "too many request", "(429)"])
         .without(&["your"]),
-    // LiteLLM names the dimension in a header.
-    tokens("a gateway's tokens", Scope::Unknown)
-        .status(&[429])
-        .header("rate_limit_type", "tokens"),
-    concurrency("a gateway's calls in flight", Scope::Unknown)
-        .status(&[429])
-        .header("rate_limit_type", "concurrent"),
-    concurrency("a gateway's calls in flight", Scope::Unknown)
-        .status(&[429])
-        .header("rate_limit_type", "max_parallel"),
     rate("one of a gateway's limits", Scope::Unknown)
         .status(SLOWED)
         .text(&["crossed tpm / rpm"])
