@@ -94,6 +94,11 @@ pub(crate) const SPENT: &[Rule] = &[
             "上限", "限额", "额度", "用量", "用完", "用尽", "窗口", "重置",
         ])
         .without(&["每小时", "每小時", "/小时"]),
+    rate("as many times, soon again", Scope::Unknown)
+        .status(SLOWED)
+        .text(&["重置", "刷新"])
+        .and(&["次数", "请求数"])
+        .wait_under(SOON),
     exhausted("until it begins anew", Scope::Account)
         .status(SLOWED)
         .text(&["重置", "刷新", "恢复额度"])
