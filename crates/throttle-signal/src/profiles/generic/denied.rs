@@ -106,12 +106,15 @@ pub(super) const WORDS: &[Rule] = &[
     credential("place", Scope::Server).status(&[403]).text(&[
         "access denied",
         "access is denied",
-        "forbidden",
-        "not allowed",
         "terms of service",
         "in your region",
         "in your country",
     ]),
+    // A page that says so is a gateway's, about anything.
+    credential("forbidden", Scope::Server)
+        .status(&[403])
+        .text(&["forbidden", "not allowed"])
+        .without(&["<html", "<!doctype"]),
 ];
 
 pub(super) const CHINESE: &[Rule] = &[

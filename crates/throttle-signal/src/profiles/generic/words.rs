@@ -116,10 +116,10 @@ pub(super) const WORDS: &[Rule] = &[
         "not ready yet",
         "混雑",
     ]),
-    // Of what everybody sends, where no limit of the caller's is spoken of.
+    // Of what everybody sends, where no limit of the caller's is spoken of. Inside a success it is one.
     overloaded("too many requests for a server", Scope::Server)
         .status(&[503, 529])
-        .text(&["too many request"])
+        .and(&["too many request"])
         .without(&["limit", "rate", "your", "throttl", "slow down"]),
     // Some answer so with a 400, where vaguer words are about something else.
     overloaded("busy, for a client's error", Scope::Server)
