@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use rate_limit_layer::shared::{SharedStore, SharedStoreBuilder};
 use test_support::Proxy;
 use test_support::redis::Server;
 
@@ -9,15 +8,10 @@ use crate::upstream::Upstream;
 
 /// Three instances at work, one of them with most of it.
 async fn fleet(url: &str, upstream: &Upstream) -> [Instance; 3] {
-    fleet_by(SharedStore::builder, url, upstream).await
+    fleet_of(async || Instance::connect(url, upstream).await, upstream).await
 }
 
-async fn fleet_by(
-    builder: impl Fn() -> SharedStoreBuilder,
-    url: &str,
-    upstream: &Upstream,
-) -> [Instance; 3] {
-    let join = async || Instance::new(builder().connect(url).await.unwrap(), upstream);
+async fn fleet_of(join: impl AsyncFn() -> Instance, upstream: &Upstream) -> [Instance; 3] {
     let fleet = [
         join().await.busy(40),
         join().await.busy(10),
@@ -124,10 +118,9 @@ async fn a_store_fifty_milliseconds_away_is_asked_once_for_each_grant_at_most() 
     let proxy = Proxy::start(server.addr()).await.unwrap();
     proxy.set_latency(Duration::from_millis(50));
     let upstream = Upstream::new();
-    // Whatever else this machine does, the store is never late.
-    let patient = || SharedStore::builder().time_limit(Duration::from_secs(10));
     let url = format!("redis://{}", proxy.addr());
-    let fleet = fleet_by(patient, &url, &upstream).await;
+    let join = async || Instance::connect_patiently(&url, &upstream).await;
+    let fleet = fleet_of(join, &upstream).await;
     sends(&upstream, 2 * LIMIT).await;
     for instance in &fleet {
         let stats = instance.store.stats();
@@ -188,8 +181,9 @@ async fn a_connection_that_falls_silent_is_left_for_another() {
     let fleet = fleet(&format!("redis://{}", proxy.addr()), &upstream).await;
 
     // No connection is broken off; there is nobody at the other end any more.
+    let before = proxy.connections();
     proxy.lead_silently_to(server.addr());
-    cut_off(&fleet).await;
+    until("a connection each", || proxy.connections() >= before + 3).await;
     back(&fleet).await;
     sends(&upstream, LIMIT).await;
     nothing_is_lost(fleet).await;

@@ -53,6 +53,12 @@ impl Instance {
         Self::new(connected.unwrap(), upstream)
     }
 
+    /// Joins it as one for whom the store is never late, whatever else this machine does.
+    pub(crate) async fn connect_patiently(url: &str, upstream: &Upstream) -> Self {
+        let builder = SharedStore::builder().time_limit(Duration::from_secs(10));
+        Self::new(builder.connect(url).await.unwrap(), upstream)
+    }
+
     /// Joins the fleet in process.
     pub(crate) fn join(store: &LocalStore, upstream: &Upstream) -> Self {
         Self::join_as(SharedStore::builder(), store, upstream)

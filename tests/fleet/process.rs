@@ -86,6 +86,7 @@ async fn is_an_instance() {
         std::process::exit(0);
     });
     let upstream = Upstream::heard_by(TcpStream::connect(addr).unwrap());
-    let _instance = Instance::connect(&url, &upstream).await.busy(60);
+    let instance = Instance::connect_patiently(&url, &upstream).await;
+    let _instance = instance.busy(60);
     std::future::pending::<()>().await;
 }
