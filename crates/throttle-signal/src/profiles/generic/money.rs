@@ -212,7 +212,7 @@ pub(super) const WORDS: &[Rule] = &[
     exhausted("a plan's month or week", Scope::Account)
         .status(SLOWED)
         .text(&["monthly", "weekly"])
-        .and(&["limit", "quota", "allowance"]),
+        .and(&["limit", "quota", "allowance", "cap"]),
 ];
 
 const DAY: &[&str] = &[
@@ -231,8 +231,7 @@ const DAY: &[&str] = &[
     "(rpd)",
     "(tpd)",
     "tpd rate",
-    "per 24 hours",
-    "per 24h",
+    "24h",
     "24-hour",
     "24 hour",
     "each day",
