@@ -150,6 +150,7 @@ impl Core {
             .iter()
             .zip(std::mem::take(&mut self.windows))
             .collect();
+        let spaced = self.plan.quota.burst() < 1.0;
         let limits = self.plan.limits().iter().zip(&*self.plan.bounds);
         self.windows = limits
             .map(|(limit, bound)| {
@@ -158,7 +159,13 @@ impl Core {
                 });
                 same.map_or_else(
                     || Window::new(now, version, bound, true),
-                    |index| kept.swap_remove(index).1,
+                    |index| {
+                        let (old, mut window) = kept.swap_remove(index);
+                        if spaced && old.most() < limit.most() {
+                            window.empty_bucket(now, bound);
+                        }
+                        window
+                    },
                 )
             })
             .collect();

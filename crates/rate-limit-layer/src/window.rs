@@ -36,6 +36,11 @@ impl Window {
         }
     }
 
+    /// Has what follows be spaced, but for one: a bucket that grew would let those who wait go at once.
+    pub(crate) fn empty_bucket(&mut self, now: u64, bound: &Bound) {
+        self.full_at = self.full_at.max(now.saturating_add(bound.filling()));
+    }
+
     /// Whether it counted what was sent under this version of the quota.
     pub(crate) const fn knows(&self, version: u32) -> bool {
         version >= self.since

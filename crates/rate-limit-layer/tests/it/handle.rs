@@ -32,6 +32,26 @@ async fn an_increase_takes_effect_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_increase_makes_no_burst() {
+    let limiter = Limiter::builder()
+        .model("m", Quota::new().requests_per_minute(6))
+        .guard(ms(0))
+        .build();
+    let upstream = Upstream::answering(|_| ok());
+    let service = service(&limiter, &upstream);
+    let tasks: Vec<_> = (0..12).map(|_| send(&service, chat("m", 9))).collect();
+    pass(5_000).await;
+    limiter.set_quota("m", Quota::new().requests_per_minute(600));
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let arrivals = upstream.arrivals();
+    let gaps: Vec<_> = arrivals.windows(2).map(|two| two[1] - two[0]).collect();
+    assert!(gaps.iter().all(|gap| *gap >= 99), "{arrivals:?}");
+    assert!(*arrivals.last().unwrap() <= 6_200, "{arrivals:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cut_becomes_debt() {
     let quota = Quota::new().requests_per_minute(100).allow_bursts();
     let limiter = Limiter::builder().model("m", quota).guard(ms(0)).build();
