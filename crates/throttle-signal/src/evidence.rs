@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 
+use memchr::memmem;
+
 use serde::de::DeserializeSeed;
 use serde_json::Deserializer;
 
@@ -79,6 +81,13 @@ impl<'a> Evidence<'a> {
             if found.error || event.name == b"error" {
                 *self = found;
                 self.error = true;
+                // A comment of Model Studio's says the status the answer would have had.
+                let status = memmem::find(body, b":HTTP_STATUS/")
+                    .and_then(|at| body.get(at + 13..at + 16))
+                    .and_then(|status| std::str::from_utf8(status).ok());
+                if let Some(status) = status {
+                    self.code(Cow::Borrowed(status));
+                }
                 return;
             }
         }
@@ -114,6 +123,12 @@ impl<'a> Evidence<'a> {
     }
 
     pub(crate) fn text(&mut self, text: Cow<'a, str>) {
+        // As Model Studio begins some: `<400> InternalError.Algo`.
+        if let Some(status) = text.strip_prefix('<').and_then(|text| text.get(..4)) {
+            if let Some(status) = status.strip_suffix('>') {
+                self.code(Cow::Owned(status.to_owned()));
+            }
+        }
         if text.len() <= SHORT {
             self.code(text.clone());
         }

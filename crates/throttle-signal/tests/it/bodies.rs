@@ -86,6 +86,26 @@ fn a_stream_with_an_error_first_or_later() {
 }
 
 #[test]
+fn a_comment_of_a_stream_and_a_message_that_name_the_status() {
+    let event = |status: &str| {
+        format!(
+            "id:1\nevent:error\n:HTTP_STATUS/{status}\ndata:{{\"message\":\"tokens too long\"}}\n\n"
+        )
+    };
+    let host = "dashscope.aliyuncs.com";
+    assert_eq!(kind(host, 200, &event("429")), Some(Kind::TokenRate));
+    assert_eq!(kind(host, 200, &event("400")), None);
+    let frame = |message: &str| {
+        format!("{{\"header\":{{\"error_code\":\"X\",\"error_message\":\"{message}\"}}}}")
+    };
+    assert_eq!(kind(host, 200, &frame("<400> tokens too long")), None);
+    assert_eq!(
+        kind(host, 200, &frame("<429> tokens too long")),
+        Some(Kind::TokenRate)
+    );
+}
+
+#[test]
 fn an_error_of_the_responses_api_behind_a_large_first_event() {
     let large = "x".repeat(40_000);
     let body = format!(

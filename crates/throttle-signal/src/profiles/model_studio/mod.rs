@@ -30,6 +30,7 @@ pub(crate) const TABLE: Table = Table {
     rules: &[
         PLAN,
         CODED,
+        INSIDE,
         AT_ONCE,
         families::SPENT,
         chinese::SPENT,
@@ -45,7 +46,12 @@ pub(crate) const TABLE: Table = Table {
 pub(crate) const CODED: &[Rule] = &[
     exhausted("store of voices", Scope::Account)
         .code(&["Throttling*", "insufficient_quota"])
-        .text(&["storage limit", "voice limit", "number limit"]),
+        .text(&[
+            "storage limit",
+            "voice limit",
+            "number limit",
+            "当前的配额为",
+        ]),
     exhausted("free tier only", Scope::Model).code(&["*FreeTierOnly*"]),
     exhausted("bill overdue", Scope::Account).code(&["Arrearage", "*BillOverdue"]),
     credential("not purchased", Scope::Account).code(&["CommodityNotPurchased", "*.Unpurchased"]),
@@ -100,6 +106,25 @@ pub(crate) const TOKENS: &[Rule] = &[
     tokens("token code", Scope::Model)
         .code(&["Throttling.AllocationQuota", "limit_tokens"])
         .typical(SECOND),
+];
+
+/// What comes with a 200 in a frame of a websocket, where no status tells a client's fault.
+const INSIDE: &[Rule] = &[
+    harmless("a client's fault").status(&[200]).code(&[
+        "InvalidParameter*",
+        "invalid_parameter*",
+        "invalid_request_error",
+        "invalid_value",
+        "BadRequest*",
+        "InvalidURL*",
+        "InvalidFile*",
+        "ModelNotFound",
+        "model_not_found",
+        "NotFound",
+    ]),
+    harmless("roles")
+        .code(&["ServiceUnavailableError"])
+        .text(&["must be"]),
 ];
 
 const AT_ONCE: &[Rule] = &[
@@ -168,7 +193,7 @@ const RULES: &[Rule] = &[
     credential("model access", Scope::Model).code(&["Model.AccessDenied", "model_access_denied"]),
     // The way it was called is at fault, not who called.
     harmless("way of calling")
-        .code(&["AccessDenied"])
+        .code(&["AccessDenied", "access_denied"])
         .text(&["synchronous calls"]),
     rate("requests, by a denial", Scope::Unknown)
         .code(&["AccessDenied"])
