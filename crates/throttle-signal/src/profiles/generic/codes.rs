@@ -153,7 +153,7 @@ pub(super) const CODES: &[Rule] = &[
     // Codes that no two providers use for two things.
     exhausted("a day's quota id", Scope::Model)
         .status(SLOWED)
-        .code(&["*PerDayPer*"]),
+        .code(&["*PerDayPer*", "tpd_*", "rpd_*", "*_tpd*", "*_rpd*"]),
     tokens("token quota id", Scope::Model)
         .status(SLOWED)
         .code(&["*TokensPerM*", "*TPMExceeded", "*TpmRateLimit*", "tpm_*"]),
@@ -201,6 +201,8 @@ pub(super) const CODES: &[Rule] = &[
         .status(SLOWED)
         .code(&[
             "*concurren*",
+            "*inflight*",
+            "*in_flight*",
             "*session_limit*",
             "*connection_limit*",
             "lock_timeout",

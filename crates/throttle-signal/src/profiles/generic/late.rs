@@ -106,6 +106,8 @@ const MONEY: &[&str] = &[
     "free tier",
     "upgrade",
     "your plan",
+    "included usage",
+    "$",
 ];
 
 /// Quotas, by how they are said to be over.

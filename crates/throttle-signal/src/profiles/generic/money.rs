@@ -68,6 +68,8 @@ pub(super) const WORDS: &[Rule] = &[
         "payment failed",
         "payment is overdue",
         "past due",
+        "non-payment",
+        "nonpayment",
         "unpaid",
         "account is frozen",
         "account has been frozen",
@@ -212,7 +214,9 @@ pub(super) const WORDS: &[Rule] = &[
     exhausted("a plan's month or week", Scope::Account)
         .status(SLOWED)
         .text(&["monthly", "weekly"])
-        .and(&["limit", "quota", "allowance", "cap"]),
+        .and(&[
+            "limit", "quota", "allow", "allot", "cap", "reached", "exceed", "used",
+        ]),
 ];
 
 const DAY: &[&str] = &[

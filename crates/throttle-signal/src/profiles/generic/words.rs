@@ -34,11 +34,19 @@ pub(super) const FIRST: &[Rule] = &[
             "outstanding request",
             "ongoing request",
             "unfinished request",
-            "requests in progress",
-            "jobs running",
             "running jobs",
             "request at a time",
             "at the same time",
+        ]),
+    concurrency("another first", Scope::Unknown)
+        .status(&[429])
+        .text(&[
+            "previous request",
+            "to finish",
+            "already processing",
+            "still processing",
+            " running",
+            "in progress",
         ]),
 ];
 
@@ -52,6 +60,10 @@ pub(super) const WORDS: &[Rule] = &[
         "ramp up",
         "ramping up",
         "ramp-up",
+        "ramp more",
+        "ramp slowly",
+        "arriving too",
+        "burst limit",
         "spike arrest",
         "traffic spike",
         "spike in traffic",
@@ -214,6 +226,8 @@ pub(super) const RATE: &[&str] = &[
     "/sec",
     "/hour",
     "a minute",
+    "this minute",
+    "this hour",
     "a second",
     "an hour",
     "calls per",
