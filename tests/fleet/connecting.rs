@@ -24,7 +24,8 @@ async fn refused(url: &str) -> ConnectError {
 
 #[tokio::test]
 async fn a_user_who_may_do_what_is_said_and_a_password_are_enough() {
-    let may = "+info +eval +evalsha +time +get +set +getrange +setrange +del +pexpire +hget +hset +hgetall +hdel";
+    let may =
+        "+info +eval +evalsha +time +getrange +setrange +del +pexpire +hget +hset +hgetall +hdel";
     let users = format!("user fleet on >secret ~{{rate-limit:* {may}\nuser default off\n");
     let Some(server) = Server::start(&users) else {
         return;

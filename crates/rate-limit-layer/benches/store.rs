@@ -169,9 +169,8 @@ fn incrby(partition: usize) -> Cmd {
 fn reserve(sha: &str, partition: usize, numbers: &[u8]) -> Cmd {
     cmd("EVALSHA")
         .arg(sha)
-        .arg(2)
+        .arg(1)
         .arg(format!("{{{partition}}}:state"))
-        .arg(format!("{{{partition}}}:log"))
         .arg(numbers)
         .clone()
 }
@@ -192,9 +191,9 @@ fn begin(partition: usize, limits: usize) -> Cmd {
         state[place] = value;
     }
     for _ in 0..limits {
-        state.extend([0.0, 0.0, 1.0, 1.0, -1.0, 0.0, 0.0]);
+        state.extend([0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
     }
-    state.extend([0.0].repeat(32 * limits));
+    state.resize(unrolled::RINGS / 8, 0.0);
     cmd("SET")
         .arg(format!("{{{partition}}}:state"))
         .arg(bytes(&state))
@@ -203,21 +202,15 @@ fn begin(partition: usize, limits: usize) -> Cmd {
 
 fn numbers(limits: usize, requests: usize) -> Vec<u8> {
     let mut numbers = vec![7.0, 0.0, requests as f64];
-    let mut off = 0.0;
     for (most, window) in &LIMITS[..limits] {
         let exact = *most <= 1024.0;
-        let blocks = if exact {
-            (most / 8.0).ceil() + 4.0
-        } else {
-            132.0
-        };
+        let room = most.min(1024.0) + 16.0;
         let grain = if exact {
             0.0
         } else {
             (window * 1.5 / 1024.0).ceil()
         };
-        numbers.extend([*most, (most / 10.0).floor(), *window, grain, blocks, off]);
-        off += blocks * 128.0;
+        numbers.extend([*most, (most / 10.0).floor(), *window, grain, room]);
     }
     for _ in 0..requests {
         numbers.push(f64::from(u8::from(limits > 2)));

@@ -5,7 +5,7 @@ mod fleet;
 mod heard;
 mod learned;
 #[cfg(feature = "redis")]
-mod part;
+pub(crate) mod part;
 
 use std::sync::Arc;
 

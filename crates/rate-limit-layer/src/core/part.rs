@@ -12,6 +12,31 @@ pub(super) struct Part {
     before: Vec<Vec<(u64, u64)>>,
 }
 
+/// How much of a limit all have used, and when: some of it, the oldest first, with as much between each two.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Used {
+    pub(crate) all: f64,
+    pub(crate) when: Vec<(u64, u64)>,
+}
+
+impl Used {
+    /// When it was, as far as is known at `now`: in so many pieces between each two. What has left the window since was
+    /// sent again as it left; so it is where there is more demand than quota, and where there is less it errs towards
+    /// waiting.
+    fn until(&self, now: u64, span: u64, pieces: u64) -> Vec<(u64, u64)> {
+        let again = |at: u64| at.saturating_add(now.saturating_sub(at) / span.max(1) * span);
+        let between = |(before, (at, cost)): (&(u64, u64), &(u64, u64))| {
+            let (at, cost, each) = (*at, *cost, at.saturating_sub(before.0) / pieces);
+            (0..pieces).map(move |ago| (again(at - each * ago), cost))
+        };
+        let pairs = self.when.iter().zip(self.when.iter().skip(1));
+        let pairs = pairs.filter(|(_, (_, cost))| *cost > 0);
+        let mut when: Vec<_> = pairs.flat_map(between).collect();
+        when.sort_unstable();
+        when
+    }
+}
+
 impl Core {
     /// The part of the limits that is this instance's.
     pub(super) fn part(&self) -> f32 {
@@ -22,11 +47,10 @@ impl Core {
     /// Has this instance pace by its own log and by such a part of the limits, from `begins` on, when all have `used` so
     /// much of each.
     ///
-    /// It begins without a burst, and with what it sent before counted as its part of what all sent: its part comes free
+    /// It begins without a burst, and with its part of what all sent taken for what it sent itself: its part comes free
     /// as that leaves the windows. One who sent more than its part would otherwise send nothing for long, and one who
-    /// sent less could send at once what for others is still in the windows. In the shortest window it was sent when
-    /// this one sent, which shows where all had to wait; in longer ones evenly.
-    pub(crate) fn begin_part(&mut self, now: u64, begins: u64, share: f32, used: &[f64]) {
+    /// sent less could send at once what for others is still in the windows.
+    pub(crate) fn begin_part(&mut self, now: u64, begins: u64, share: f32, used: &[Used]) {
         let now = self.clock(now);
         if let Some(part) = self.learned().part.as_mut() {
             part.share = share;
@@ -42,15 +66,22 @@ impl Core {
         self.rebound();
         let bounds = bounds(&self.plan, self.learned.as_deref()).iter();
         let windows = self.windows.iter_mut().zip(bounds).zip(before).enumerate();
+        // In the shortest window all wait for what leaves it: nothing may do so too early. In a longer one what is between
+        // two is much, and nobody waits for all of it.
         let shortest = self.plan.shortest();
         let limits = self.plan.limits();
-        for (index, ((window, bound), mut before)) in windows {
-            let counted = used.get(index).map(|used| used * f64::from(share));
+        for (index, ((window, bound), before)) in windows {
             let is_longer = limits.get(index).is_some_and(|it| it.nanos() > shortest);
-            if counted.is_some() && is_longer {
-                before = evenly(now, bound.span);
+            let pieces = if is_longer { 8 } else { 1 };
+            match used.get(index) {
+                Some(used) => {
+                    // Until then others send what they were granted.
+                    let sent = used.until(begins, bound.span, pieces);
+                    let counted = used.all * f64::from(share);
+                    window.restart(&sent, Some(counted), now, begins, bound);
+                }
+                None => window.restart(&before, None, now, begins, bound),
             }
-            window.restart(&before, counted, now, begins, bound);
         }
     }
 
@@ -93,10 +124,32 @@ impl Core {
     }
 }
 
-/// Something all through the time before `now`.
-fn evenly(now: u64, span: u64) -> Vec<(u64, u64)> {
-    const PIECES: u64 = 64;
-    let each = span / PIECES;
-    let at = |ago| now.saturating_sub(each.saturating_mul(ago));
-    (0..PIECES).rev().map(|ago| (at(ago), 1)).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_left_the_window_was_sent_again_as_it_left() {
+        let used = Used {
+            all: 4.0,
+            when: vec![(100, 1), (200, 1), (300, 2)],
+        };
+        assert_eq!(used.until(350, 1000, 1), [(200, 1), (300, 2)]);
+        assert_eq!(
+            used.until(350, 1000, 2),
+            [(150, 1), (200, 1), (250, 2), (300, 2)]
+        );
+        assert_eq!(used.until(1250, 1000, 1), [(300, 2), (1200, 1)]);
+        assert_eq!(used.until(3250, 1000, 1), [(2300, 2), (3200, 1)]);
+    }
+
+    #[test]
+    fn what_nobody_used_is_nothing() {
+        assert_eq!(Used::default().until(5, 1, 8), []);
+        let one = Used {
+            all: 0.0,
+            when: vec![(0, 0); 3],
+        };
+        assert_eq!(one.until(5, 1, 1), []);
+    }
 }

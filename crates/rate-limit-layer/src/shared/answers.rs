@@ -7,6 +7,7 @@ use super::shape;
 use super::wire::{Correction, Head, Reply, Status};
 use crate::control::Guard;
 use crate::core::Core;
+use crate::core::part::Used;
 use crate::{Cost, Quota};
 
 /// How often a store that holds everybody is asked.
@@ -129,7 +130,12 @@ impl Member {
         };
         if let Some((parts, used)) = reply.parts() {
             self.beat = now;
-            self.used = used;
+            let ours = |(at, cost): (f64, f64)| (self.offset.ours(at), cast(cost));
+            let used = used.into_iter().map(|one| Used {
+                all: one.all,
+                when: one.when.into_iter().map(ours).collect(),
+            });
+            self.used = used.collect();
             self.share.heard(now, parts);
         }
         if self.known.generation == head.generation {

@@ -95,8 +95,8 @@ impl SharedStoreBuilder {
     ///
     /// If no server that is ready answers within five seconds, its certificate is not trusted, user or password are
     /// wrong or do not allow what is needed, the server is older than 6.0, or its `maxmemory-policy` lets it forget any
-    /// key. What is needed, in the words of an access list: `~{rate-limit:* +info +eval +evalsha +time +get +set
-    /// +getrange +setrange +del +pexpire +hget +hset +hgetall +hdel`, with the prefix for `rate-limit`.
+    /// key. What is needed, in the words of an access list: `~{rate-limit:* +info +eval +evalsha +time +getrange
+    /// +setrange +del +pexpire +hget +hset +hgetall +hdel`, with the prefix for `rate-limit`.
     ///
     /// # Cancel safety
     ///

@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 
 use super::shape::Shape;
+use super::wire::SAMPLES;
 
 /// A limit at work in the store: what was granted of it, in order, and its bucket.
 ///
@@ -53,6 +54,25 @@ impl Log {
 
     pub(super) fn entries(&self) -> Vec<(f64, f64)> {
         self.entries.iter().copied().collect()
+    }
+
+    /// Has what is in no window any more leave. Entries count `more` than their window.
+    pub(super) fn expire(&mut self, now: f64, more: f64) {
+        let span = self.shape.window + more;
+        let is_gone = |(at, _): &&(f64, f64)| *at + span <= now;
+        while let Some((_, spent)) = self.entries.front().filter(is_gone) {
+            self.used -= spent;
+            self.entries.pop_front();
+        }
+    }
+
+    /// How much it counts, and when that was: entries all through it, the first and the last among them.
+    pub(super) fn told(&self) -> Vec<f64> {
+        let last = self.entries.len().saturating_sub(1);
+        let sample = |index: usize| self.entries.get((index * last).div_ceil(SAMPLES));
+        let samples = (0..=SAMPLES).map(|index| sample(index).copied().unwrap_or_default());
+        let samples = samples.flat_map(|(at, cost)| [at, cost]);
+        std::iter::once(self.used).chain(samples).collect()
     }
 
     pub(super) fn last(&self) -> f64 {
@@ -162,8 +182,8 @@ impl Log {
 }
 
 impl Shape {
-    /// The most entries of its log; two blocks are kept free, so that a new one never overwrites the oldest.
+    /// The most entries of its log.
     fn entries(&self) -> usize {
-        usize::try_from(super::number::cast(self.blocks * 8.0 - 16.0)).unwrap_or(usize::MAX)
+        usize::try_from(super::number::cast(self.room)).unwrap_or(usize::MAX)
     }
 }

@@ -10,6 +10,7 @@ use super::store::Inner;
 use super::wire::{Correction, Head, Known};
 use crate::Cost;
 use crate::core::Core;
+use crate::core::part::Used;
 use crate::plan::Plan;
 use crate::queue::Queue;
 
@@ -27,8 +28,8 @@ pub(crate) struct Member {
     pub(super) share: Share,
     pub(super) members: f64,
 
-    /// How much of each limit was used by all when that was told last.
-    pub(super) used: Vec<f64>,
+    /// How much of each limit was used by all when that was told last, and when.
+    pub(super) used: Vec<Used>,
 
     /// What part of the limits is its own while the store is out of reach, and from when on.
     pub(super) own: Option<f64>,

@@ -6,14 +6,16 @@ use std::num::NonZeroU32;
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Outage {
-    /// Goes on with its last fair share of the quota. Each instance tells the store once a second what it wants: what
-    /// came up in about the last ten seconds, and what waits. Each gets that up to a level at which the shares of all
-    /// are one quota, and what is left over is shared out evenly.
+    /// Goes on with its last fair share of the quota. Each instance tells the store once a second what it wants: for what
+    /// came up in about the last five seconds, and for what waits. Each gets that up to a level at which the shares of all
+    /// are one quota; of what is left over, half is shared out evenly and half as they want. All take what left the windows
+    /// last as sent by all, each its part, so that together they keep to the windows from the first moment on.
     ///
     /// How much of the quota that comes to depends on how demand moves meanwhile, which nobody can know. In an outage
     /// of ten seconds, of eight instances that together want one and a half times a quota of 500 in ten seconds, and one
-    /// of them half of that, 91 to 96 % is used while demand stays where it is, and 68 to 83 % where it moves on by an
-    /// instance every four or ten seconds. None of it is refused.
+    /// of them half of that, 87 to 98 % is used while demand stays where it is, and 75 to 97 % where it moves on by an
+    /// instance every four, ten or twenty seconds: least where half of it moves, as the store goes, to one that wanted
+    /// nothing before. In one of sixty such outages 3 % of what was sent was refused, in the others next to nothing.
     ///
     /// An instance that wanted nothing has next to nothing until the store is back. One that told nothing for half a
     /// minute takes an equal share of the members it knows of, and one that never reached the store waits.

@@ -19,7 +19,7 @@ pub(super) struct Text {
 
 /// Part of every key. It changes whenever the scripts do, so that during an upgrade none reads what another
 /// wrote.
-pub(super) const VERSION: &str = "v2";
+pub(super) const VERSION: &str = "v3";
 
 impl Scripts {
     pub(super) fn get(&self, script: wire::Script) -> Arc<Text> {

@@ -83,19 +83,15 @@ impl Server {
     /// Calls a script on the state of one partition.
     pub(super) async fn call(&self, key: &str, call: &Call) -> Result<Vec<u8>, Failure> {
         let script = self.scripts.get(call.script);
-        let (state, log) = (
-            format!("{key}:{VERSION}:state"),
-            format!("{key}:{VERSION}:log"),
-        );
+        let state = format!("{key}:{VERSION}:state");
         let with = |name: &str, script: &str| {
             let mut command = redis::cmd(name);
             command.arg(script);
             match call.script {
-                Script::Reserve(_) => command.arg(2).arg(&state).arg(&log).arg(&call.numbers),
+                Script::Reserve(_) => command.arg(1).arg(&state).arg(&call.numbers),
                 Script::Sync => command
-                    .arg(3)
+                    .arg(2)
                     .arg(&state)
-                    .arg(&log)
                     .arg(format!("{key}:{VERSION}:fleet"))
                     .arg(&call.numbers)
                     .arg(&call.member)

@@ -14,33 +14,26 @@ pub(super) struct Shape {
     /// Entries of a log that begin in the same `grain` are one; 0 keeps each.
     pub(super) grain: f64,
 
-    /// How many blocks of eight entries its log has, and where they begin.
-    pub(super) blocks: f64,
-    pub(super) off: f64,
+    /// For how many entries its log has room.
+    pub(super) room: f64,
     pub(super) unit: f64,
 }
 
 /// How many numbers a shape is.
-pub(super) const NUMBERS: usize = 7;
+pub(super) const NUMBERS: usize = 6;
 
-/// The most entries of a log. More are merged.
+/// The most entries of a log, and how many more it has room for, as what was given back is one too. More are merged.
 const ENTRIES: f64 = 1024.0;
+const MORE: f64 = 16.0;
 
 /// What a share of the limit, 1 for all of it, comes to.
 pub(super) fn shapes(quota: &Quota, scale: f64) -> Vec<Shape> {
-    let mut off = 0.0;
     let shape = |limit: &crate::Limit| {
         let full = count(limit.most()).min(MOST);
         let most = (full * scale).floor().max(1.0);
         let window = (count(limit.nanos()) / 1000.0).ceil();
         let exact = !limit.unit().is_tokens() && full <= ENTRIES;
-        // Of each unit there is at least one in an entry; the rest is room for what was given back.
-        let blocks = if exact {
-            (full / 8.0).ceil() + 4.0
-        } else {
-            ENTRIES / 8.0 + 4.0
-        };
-        let shape = Shape {
+        Shape {
             most,
             burst: (most * f64::from(quota.burst())).floor().max(1.0),
             window,
@@ -49,12 +42,10 @@ pub(super) fn shapes(quota: &Quota, scale: f64) -> Vec<Shape> {
             } else {
                 (window * 1.5 / ENTRIES).ceil()
             },
-            blocks,
-            off,
+            // Of each unit there is at least one in an entry.
+            room: if exact { full } else { ENTRIES } + MORE,
             unit: f64::from(limit.unit() as u8),
-        };
-        off += blocks * 128.0;
-        shape
+        }
     };
     quota.limits().iter().map(shape).collect()
 }
@@ -66,14 +57,13 @@ impl Shape {
             self.burst,
             self.window,
             self.grain,
-            self.blocks,
-            self.off,
+            self.room,
             self.unit,
         ]
     }
 
     pub(super) fn read(numbers: &[f64]) -> Option<Self> {
-        let &[most, burst, window, grain, blocks, off, unit] = numbers else {
+        let &[most, burst, window, grain, room, unit] = numbers else {
             return None;
         };
         Some(Self {
@@ -81,8 +71,7 @@ impl Shape {
             burst,
             window,
             grain,
-            blocks,
-            off,
+            room,
             unit,
         })
     }

@@ -4,8 +4,11 @@ use super::wire::Parts;
 /// What part of the quota this instance may go on with when the store is out of reach: its fair share of what all of
 /// the fleet want.
 ///
-/// Each tells the store what part it wants: of what came up lately, and of what waits. The store answers up to which
-/// level all can have what they want, so the shares of all are 1 together.
+/// Each tells the store what part it wants: for what comes up as lately, and for what waits. The store answers up to
+/// which level all can have what they want, so the shares of all are 1 together.
+///
+/// Of what came up lately it tells a little less. Demand moves, and what is to come may come up elsewhere; what waits is
+/// there. A share that is a little too small delays what comes a little; one that is too large is lost.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Share {
     /// How much of the quota came up lately, as a part of it.
@@ -28,8 +31,12 @@ struct Heard {
     parts: Parts,
 }
 
-/// In what time what was before counts for a third, and what waits is to be sent, in nanoseconds.
-const MEMORY: f64 = 10e9;
+/// In what time what came up before counts for a third, in nanoseconds, and what part of it is told.
+const MEMORY: f64 = 5e9;
+const LIKELY: f64 = 0.85;
+
+/// In what time what waits is to be sent, in nanoseconds.
+const PATIENCE: f64 = 10e9;
 
 /// How long what was heard holds: an instance that wanted nothing does not ask.
 const HOLDS: u64 = 30_000_000_000;
@@ -52,7 +59,7 @@ impl Share {
             (self.since, self.taken) = (now, 0);
         }
         self.waited = waiting;
-        self.told = self.came + count(waiting) / MEMORY;
+        self.told = LIKELY * self.came + count(waiting) / PATIENCE;
     }
 
     /// What part of the quota is wanted.
@@ -74,7 +81,16 @@ impl Share {
         let lately = |heard: &Heard| heard.at.saturating_add(HOLDS) >= now;
         self.heard
             .filter(lately)
-            .map(|Heard { want, parts, .. }| want.min(parts.level) + parts.besides)
+            .map(|Heard { want, parts, .. }| {
+                // Half of what is left goes to all alike, and half to each as it wants.
+                let left = (1.0 - parts.wanted).max(0.0);
+                let more = if parts.wanted > 0.0 {
+                    f64::midpoint(parts.besides, left * want / parts.wanted)
+                } else {
+                    parts.besides
+                };
+                want.min(parts.level) + more
+            })
             .or((members >= 1.0).then(|| 1.0 / members))
             .map(|share| share.clamp(0.0, 1.0))
     }
@@ -104,24 +120,31 @@ mod tests {
             share.took(SECOND / 4);
             waiting += SECOND / 4;
             share.count(second * SECOND, waiting);
-            let came = share.told() - count(waiting) / MEMORY;
-            assert!(came > 0.0 && came < 0.51, "{came}");
+            let came = share.told() - count(waiting) / PATIENCE;
+            assert!(came > 0.0 && came < 0.43, "{came}");
         }
-        let came = share.told() - count(waiting) / MEMORY;
-        assert!((came - 0.5).abs() < 0.01, "{came}");
+        let came = share.told() - count(waiting) / PATIENCE;
+        assert!((came - 0.85 * 0.5).abs() < 0.01, "{came}");
     }
 
     #[test]
     fn it_is_what_is_wanted_up_to_the_level_and_what_is_left() {
         let mut share = Share::default();
         share.count(SECOND, 4 * SECOND);
-        let parts = |level, besides| Parts {
-            level,
-            besides,
-            wanted: 1.2,
-        };
-        for (level, besides, expected) in [(0.3, 0.0, 0.3), (0.5, 0.0, 0.4), (1.0, 0.1, 0.5)] {
-            share.heard(SECOND, parts(level, besides));
+        for (level, besides, wanted, expected) in [
+            (0.3, 0.0, 1.2, 0.3),
+            (0.5, 0.0, 1.2, 0.4),
+            // Two: of the half that is left each gets an eighth, and this one four fifths of the other quarter.
+            (1.0, 0.25, 0.5, 0.4 + 0.125 + 0.2),
+        ] {
+            share.heard(
+                SECOND,
+                Parts {
+                    level,
+                    besides,
+                    wanted,
+                },
+            );
             let found = share.of(2 * SECOND, 8.0).unwrap();
             assert!((found - expected).abs() < 1e-9, "{found}");
         }
@@ -152,6 +175,7 @@ mod tests {
         );
         assert_eq!(share.usual(SECOND, 8.0), Some(1.0));
         let found = share.of(SECOND, 8.0).unwrap();
-        assert!((found - 0.2125).abs() < 1e-9);
+        // Half of what is left, and an eighth of the other half.
+        assert!((found - (0.1 + 0.45 + 0.05625)).abs() < 1e-9);
     }
 }

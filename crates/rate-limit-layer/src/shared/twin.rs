@@ -10,6 +10,7 @@ use self::steps::{Member, Step, config, quotas, steps};
 use super::model::Model;
 use super::script::body;
 use super::shape::{self, Shape, shapes};
+use super::unrolled;
 use super::wire::{self, Call, Correction, Learned, News, Reply, Script, Status, Tells, Wanted};
 use crate::Quota;
 
@@ -51,19 +52,15 @@ impl<'a> World<'a> {
         if let Some((server, key)) = &mut self.server {
             let mut command = redis::cmd("EVAL");
             command.arg(body(call.script));
-            let keys = [
-                format!("{key}:state"),
-                format!("{key}:log"),
-                format!("{key}:fleet"),
-            ];
+            let keys = [format!("{key}:state"), format!("{key}:fleet")];
             match call.script {
                 Script::Reserve(_) => command
-                    .arg(2)
-                    .arg(&keys[..2])
+                    .arg(1)
+                    .arg(&keys[0])
                     .arg(&call.numbers)
                     .arg(self.now),
                 Script::Sync => command
-                    .arg(3)
+                    .arg(2)
                     .arg(&keys)
                     .arg(&call.numbers)
                     .arg(&call.member)
@@ -280,6 +277,23 @@ impl<'a> World<'a> {
         }
         self.slots.push((slot, costs.to_vec()));
     }
+}
+
+#[test]
+fn a_server_takes_the_script_for_any_quota() {
+    let Some(server) = Server::start("") else {
+        return;
+    };
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    for limits in 1..=Quota::MAX_LIMITS {
+        let load = redis::cmd("SCRIPT")
+            .arg("LOAD")
+            .arg(body(Script::Reserve(limits)))
+            .query::<String>(&mut connection);
+        assert!(load.is_ok(), "{limits}: {load:?}");
+    }
+    assert_eq!(unrolled::RINGS, 8 * (19 + 6 * Quota::MAX_LIMITS));
 }
 
 #[test]

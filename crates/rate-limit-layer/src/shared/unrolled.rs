@@ -14,28 +14,18 @@ pub(super) fn unrolled(template: &str, limits: usize) -> String {
         };
         text.push_str(once);
         for limit in 1..=limits {
-            text.push_str(&repeated(each, limit, limits));
+            text.push_str(&each.replace('@', &limit.to_string()));
         }
     }
-    text.replace("HEAD'", &format!("{}'", "d".repeat(7 * limits)))
-        .replace("ARGS", &"d".repeat(6 * limits))
+    text.replace("LAST'", &format!("{}'", NUMBERS + EACH * limits - 1))
+        .replace("RINGS", &RINGS.to_string())
+        .replace("HEAD'", &format!("{}'", "d".repeat(6 * limits)))
+        .replace("ARGS", &"d".repeat(5 * limits))
         .replace("COSTS'", &format!("{}'", "d".repeat(limits)))
 }
 
-/// One repetition. Behind its numbers a state has for each limit the last entries of its log, and then for each a
-/// block from the log's end: 128 bytes each.
-fn repeated(each: &str, limit: usize, limits: usize) -> String {
-    let tops = 153 + 56 * limits;
-    let top = tops + 128 * (limit - 1);
-    let block = tops + 128 * (limits + limit - 1);
-    // What stands between this one's entries and the next one's is written as it was.
-    let fill = if limit < limits {
-        format!(" .. sub(old, {top} + #(pre@ or '') + #top@, {})", top + 127)
-    } else {
-        String::new()
-    };
-    each.replace("FILL@", &fill)
-        .replace("TOP@", &top.to_string())
-        .replace("BLOCK@", &block.to_string())
-        .replace('@', &limit.to_string())
-}
+/// A state is a string: numbers, in so many bytes; more for each limit, with room for the most limits there may be;
+/// then the logs.
+const NUMBERS: usize = 8 * 19;
+const EACH: usize = 8 * 6;
+pub(super) const RINGS: usize = NUMBERS + EACH * 8;

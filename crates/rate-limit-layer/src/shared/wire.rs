@@ -155,6 +155,16 @@ pub(super) struct Parts {
     pub(super) wanted: f64,
 }
 
+/// How much of a limit all have used, and when some of that was.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Used {
+    pub(super) all: f64,
+    pub(super) when: Vec<(f64, f64)>,
+}
+
+/// Into how many parts the entries divide a log that tell when its limit was used.
+pub(super) const SAMPLES: usize = 32;
+
 /// Asks for slots, of use up to so many microseconds ahead.
 pub(super) fn reserve(known: Known, shapes: &[Shape], wanted: &[Wanted], horizon: f64) -> Vec<u8> {
     let version = if known.version > 0.0 {
@@ -165,7 +175,7 @@ pub(super) fn reserve(known: Known, shapes: &[Shape], wanted: &[Wanted], horizon
     let mut numbers = vec![version, known.seen, count(wanted.len() as u64)];
     for shape in shapes {
         // All but the unit, which matters only to a new quota.
-        numbers.extend(shape.numbers().iter().take(6));
+        numbers.extend(shape.numbers().iter().take(5));
     }
     for wanted in wanted {
         numbers.push(f64::from(u8::from(wanted.tokens)));
@@ -280,7 +290,7 @@ impl Reply {
     }
 
     /// How the quota is shared out, and how much is used of each limit, if that was told.
-    pub(super) fn parts(&self) -> Option<(Parts, Vec<f64>)> {
+    pub(super) fn parts(&self) -> Option<(Parts, Vec<Used>)> {
         let numbers = numbers(&self.rest);
         let (&[level, besides, wanted], used) = numbers.split_first_chunk()?;
         let parts = Parts {
@@ -288,7 +298,14 @@ impl Reply {
             besides,
             wanted,
         };
-        Some((parts, used.to_vec()))
+        let used = used.chunks_exact(1 + 2 * (SAMPLES + 1));
+        let used = used.filter_map(|one| {
+            let (&all, when) = one.split_first()?;
+            let pair = |pair: &[f64]| Some((*pair.first()?, *pair.last()?));
+            let when = when.chunks_exact(2).filter_map(pair).collect();
+            Some(Used { all, when })
+        });
+        Some((parts, used.collect()))
     }
 }
 

@@ -34,6 +34,16 @@ fn in_virtual_time_the_fleet_gets_what_one_client_gets() {
 }
 
 #[test]
+fn an_outage_after_demand_has_moved_wastes_little() {
+    // Two seconds before it, what half of the demand is moved to an instance that sent nothing until then.
+    let run = run("--virtual --seconds 30 --turn 10 --kill-store-at 12 --json");
+    let report = run.report();
+    let outage = &report["outage"];
+    assert!(outage["utilisation"].as_f64().unwrap() >= 0.78, "{report}");
+    assert_eq!(report["lost"], 0);
+}
+
+#[test]
 fn virtual_time_gives_the_same_every_time() {
     let [once, again] = [(), ()].map(|()| run("--virtual --seconds 20 --instances 3 --json"));
     assert_eq!(once.report(), again.report());

@@ -118,8 +118,11 @@ impl Model {
                 let wants;
                 (state.members, wants, state.err) = state.members(now);
                 parts = bytes(&level(wants));
-                let used: Vec<_> = state.logs.iter().map(|log| log.used).collect();
-                parts.extend(bytes(&used));
+                let more = state.guard + state.err;
+                for log in &mut state.logs {
+                    log.expire(now, more);
+                    parts.extend(bytes(&log.told()));
+                }
             }
             if state.hold > 0.0 && state.seeded >= state.expected {
                 state.hold = 0.0;

@@ -4,21 +4,24 @@
 -- in:  generation, epoch, time of the state seen last, guard, guard delta, most guard, clock error, frozen, frozen
 --      tokens, closed, out since, when this was written, whether it tells what was sent (1, and 2 if nothing more is
 --      sent), expected members, beat, what part of the quota this one wants, time to live, limits, corrections,
---      for each limit: most, burst, window, grain, blocks, where its log begins, unit,
+--      for each limit: most, burst, window, grain, room for so many entries in its log, unit,
 --      for each correction: when it was granted, what to take off by limit, what to add by limit,
 --      for each limit: entries to seed, and when and what each was
 --      the member's name; the quota as the others are to read it
 -- out: status, now, until when all are held, what the state begins with; then the quota, if theirs is newer; or after a
---      beat the part up to which each gets what it wants, what each gets besides, what all want, and how much is used of
---      each limit
+--      beat the part up to which each gets what it wants, what each gets besides, what all want, and for each limit how
+--      much is used of it and when some of that was: the times and costs of 33 entries all through its log,
+--      the first and the last among them
 local OK, STALE, OTHER = 4, 1, 3
-local HORIZON, HOLD, LATELY, GONE = 250000, 1500000, 3500000, 25000000
-local state, log, fleet = KEYS[1], KEYS[2], KEYS[3]
+local HORIZON, HOLD, LATELY, GONE, SAMPLES = 250000, 1500000, 3500000, 25000000, 32
+local state, fleet = KEYS[1], KEYS[2]
 local call, pack, take = redis.call, struct.pack, struct.unpack
 local RARE = { 'gen', 'hold', 'epoch', 'frozen', 'frozen_tokens', 'closed', 'members', 'guard', 'err', 'ttl', 'expected',
   'seeded' }
 local BUSY = { 'version', 'open', 'horizon', 'more', 'renew', 'skew', 'now' }
-local LIMIT = { 'full', 'used', 'tail', 'head', 'kept', 'sent', 'spent' }
+local LIMIT = { 'full', 'used', 'tail', 'head', 'sent', 'spent' }
+-- What the state begins with, with room for the most limits there may be; the logs come after that.
+local RINGS = 8 * (#RARE + #BUSY + 8 * #LIMIT)
 
 local cursor, arg = 1, ARGV[1]
 local function read(count)
@@ -34,9 +37,9 @@ local function fields(names, values, into)
 end
 local ask = fields({ 'gen', 'epoch', 'seen', 'guard', 'delta', 'most_guard', 'err', 'frozen', 'frozen_tokens', 'closed',
   'since', 'written', 'tells', 'expected', 'beat', 'want', 'ttl', 'limits', 'corrections' }, read(19), {})
-local SHAPE = { 'most', 'burst', 'window', 'grain', 'blocks', 'off', 'unit' }
+local SHAPE = { 'most', 'burst', 'window', 'grain', 'room', 'unit' }
 local shapes = {}
-for i = 1, ask.limits do shapes[i] = fields(SHAPE, read(7), {}) end
+for i = 1, ask.limits do shapes[i] = fields(SHAPE, read(#SHAPE), {}) end
 local corrections, seeds = {}, {}
 for i = 1, ask.corrections do
   corrections[i] = { at = read(1)[1], less = read(ask.limits), more = read(ask.limits) }
@@ -55,11 +58,11 @@ end
 
 -- The state, or a new one.
 local s, limits = {}, {}
-local old = call('GET', state)
+local old = call('GETRANGE', state, 0, RINGS - 1)
 local theirs = call('HGET', fleet, 'quota')
-if not old or not theirs then
+if old == '' or not theirs then
   old, theirs = nil, nil
-  call('DEL', state, log, fleet)
+  call('DEL', state, fleet)
   fields(RARE, { 0, 0, ask.epoch, 0, 0, 0, 0, ask.guard, 0, ask.ttl, 0, 0 }, s)
   fields(BUSY, { 0, 0, 0, 0, 0, 0, 0 }, s)
 else
@@ -79,11 +82,6 @@ else
     end
   end
   for i = 1, count do some(LIMIT, limits[i]) end
-  for i, l in ipairs(limits) do
-    local top, block = at + (i - 1) * 128, at + (count + i - 1) * 128
-    l.top = string.sub(old, top, top + (l.head - 1) % 8 * 16 - 1)
-    l.block = l.kept >= 0 and string.sub(old, block, block + 127) or ''
-  end
 end
 now = now + s.skew
 if s.now > now then
@@ -97,44 +95,52 @@ local function time(shape, cost)
   return gain - gain % 1
 end
 
+-- Where the log of a limit begins, and what is in it. Its last entry is not: that may still grow.
+local function begins(i)
+  local off = RINGS
+  for k = 1, i - 1 do off = off + limits[k].shape.room * 16 end
+  return off
+end
+local rings = {}
+local function entry(i, index)
+  local l = limits[i]
+  if index == l.head - 1 then return l.sent, l.spent end
+  local off, size = begins(i), l.shape.room * 16
+  rings[i] = rings[i] or call('GETRANGE', state, off, off + size - 1)
+  return take('<dd', rings[i], index * 16 % size + 1)
+end
+local function write(i, index, sent, spent)
+  call('SETRANGE', state, begins(i) + index % limits[i].shape.room * 16, pack('<dd', sent, spent))
+  rings[i] = nil
+end
+
 -- A log as a list, and a list as a log.
-local function entries(l)
-  local ring = call('GETRANGE', log, l.shape.off, l.shape.off + l.shape.blocks * 128 - 1)
-  local first, list = l.head - 1 - (l.head - 1) % 8, {}
-  for index = l.tail, l.head - 1 do
-    local sent, spent = l.sent, l.spent
-    if index < first then
-      sent, spent = take('<dd', ring, index % (l.shape.blocks * 8) * 16 + 1)
-    elseif index < l.head - 1 then
-      sent, spent = take('<dd', l.top, index % 8 * 16 + 1)
-    end
-    list[#list + 1] = { sent, spent }
-  end
+local function entries(i)
+  local list = {}
+  for index = limits[i].tail, limits[i].head - 1 do list[#list + 1] = { entry(i, index) } end
   return list
 end
-local function rebuilt(shape, list)
-  while #list > shape.blocks * 8 - 16 do
+local function rebuild(i, shape, list)
+  while #list > shape.room do
     local half = {}
-    for i = 1, #list, 2 do
-      local one, other = list[i], list[i + 1]
+    for k = 1, #list, 2 do
+      local one, other = list[k], list[k + 1]
       half[#half + 1] = other and { other[1], one[2] + other[2] } or one
     end
     list = half
   end
-  local l = { shape = shape, full = 0, used = 0, tail = 1, head = #list + 1, kept = -1, block = '', sent = 0, spent = 0 }
-  local text = { pack('<dd', 0, 0) }
-  for i, entry in ipairs(list) do
+  local l = { shape = shape, full = 0, used = 0, tail = 1, head = #list + 1, sent = 0, spent = 0 }
+  limits[i], rings[i] = l, nil
+  local text = {}
+  for k, entry in ipairs(list) do
+    text[k] = pack('<dd', l.sent, l.spent)
     l.used = l.used + entry[2]
     l.full = math.max(l.full, entry[1]) + time(shape, entry[2])
     l.sent, l.spent = entry[1], entry[2]
-    text[i + 1] = pack('<dd', entry[1], entry[2])
   end
-  local full = #list - #list % 8
-  if full > 0 then call('SETRANGE', log, shape.off, table.concat(text, '', 1, full)) end
-  l.top = table.concat(text, '', full + 1, #list)
+  if #list > 0 then call('SETRANGE', state, begins(i), table.concat(text)) end
   -- However much it is, the log holds it back no longer than a window.
   l.full = math.min(l.full, now + span(shape))
-  return l
 end
 local function merged(one, other)
   local list, k = {}, 1
@@ -153,7 +159,7 @@ end
 local function begin(expected)
   s.gen = math.max(now, s.gen + 1)
   s.hold, s.expected, s.seeded = now + HOLD, expected, 0
-  for i, l in ipairs(limits) do limits[i] = rebuilt(l.shape, {}) end
+  for i, l in ipairs(limits) do rebuild(i, l.shape, {}) end
 end
 -- How many there are, what parts those want who told so lately, and by how much their clocks may be wrong.
 local function members()
@@ -202,17 +208,17 @@ if ask.epoch > s.epoch or fresh then
   local kept = {}
   for i, shape in ipairs(shapes) do
     local list, full = {}, now
-    for _, l in ipairs(limits) do
-      if l.shape.unit == shape.unit and l.shape.window == shape.window then list, full = entries(l), l.full end
+    for k, l in ipairs(limits) do
+      if l.shape.unit == shape.unit and l.shape.window == shape.window then list, full = entries(k), l.full end
     end
     kept[i] = { list, full }
   end
-  call('DEL', log)
+  call('DEL', state)
+  limits = {}
   for i, shape in ipairs(shapes) do
-    limits[i] = rebuilt(shape, kept[i][1])
+    rebuild(i, shape, kept[i][1])
     limits[i].full = kept[i][2]
   end
-  for i = #limits, #shapes + 1, -1 do limits[i] = nil end
   s.epoch, s.ttl, theirs = ask.epoch, ask.ttl, nil
   call('HSET', fleet, 'quota', quota)
 elseif ask.epoch < s.epoch then
@@ -230,51 +236,36 @@ if status == OK then
   for i, shape in ipairs(shapes) do limits[i].shape = shape end
 
   -- What was granted is corrected where it counts.
-  local rings = {}
-  local function entry(i, l, index)
-    if index == l.head - 1 then return l.sent, l.spent end
-    if index >= l.head - 1 - (l.head - 1) % 8 then return take('<dd', l.top, index % 8 * 16 + 1) end
-    rings[i] = rings[i] or call('GETRANGE', log, l.shape.off, l.shape.off + l.shape.blocks * 128 - 1)
-    return take('<dd', rings[i], index % (l.shape.blocks * 8) * 16 + 1)
-  end
-  local function find(i, l, at)
-    local low, high = l.tail, l.head
+  local function find(i, at)
+    local low, high = limits[i].tail, limits[i].head
     while low < high do
       local middle = math.floor((low + high) / 2)
-      if entry(i, l, middle) < at then low = middle + 1 else high = middle end
+      if entry(i, middle) < at then low = middle + 1 else high = middle end
     end
-    return low < l.head and low or nil
+    return low < limits[i].head and low or nil
   end
   -- The entry of what was granted then: that of its time, or the one it was merged with. The oldest may be
   -- neither, if that one has left already.
   local function granted(i, l, at, cost)
-    local index = find(i, l, at)
+    local index = find(i, at)
     if not index then return nil end
-    local sent, spent = entry(i, l, index)
+    local sent, spent = entry(i, index)
     local grain = l.shape.grain
     if index == l.tail and sent ~= at and not (grain > 0 and sent - sent % grain == at - at % grain) then
       return nil
     end
     while spent < cost and index + 1 < l.head do
-      local after, also = entry(i, l, index + 1)
+      local after, also = entry(i, index + 1)
       if after ~= at then break end
       index, spent = index + 1, also
     end
     return index
   end
   local function change(i, l, index, by)
-    local sent, spent = entry(i, l, index)
+    local sent, spent = entry(i, index)
     local left = math.max(0, spent + by)
     l.used = l.used + left - spent
-    if index == l.head - 1 then
-      l.spent = left
-    elseif index >= l.head - 1 - (l.head - 1) % 8 then
-      local place = index % 8 * 16
-      l.top = string.sub(l.top, 1, place) .. pack('<dd', sent, left) .. string.sub(l.top, place + 17)
-    else
-      call('SETRANGE', log, l.shape.off + index % (l.shape.blocks * 8) * 16, pack('<dd', sent, left))
-      rings[i], l.kept, l.block = nil, -1, ''
-    end
+    if index == l.head - 1 then l.spent = left else write(i, index, sent, left) end
   end
   for _, correction in ipairs(corrections) do
     for i, l in ipairs(limits) do
@@ -289,18 +280,14 @@ if status == OK then
         l.full = l.full - time(l.shape, less - more)
       end
       if more > 0 then
-        local index = find(i, l, now)
-        if not index and l.head > l.tail and l.head - l.tail >= l.shape.blocks * 8 - 16 then
+        local index = find(i, now)
+        if not index and l.head > l.tail and l.head - l.tail >= l.shape.room then
           l.sent, index = now, l.head - 1
         end
         if index then
           change(i, l, index, more)
         else
-          l.top = l.top .. pack('<dd', l.sent, l.spent)
-          if l.head % 8 == 0 then
-            call('SETRANGE', log, l.shape.off + (l.head - 8) % (l.shape.blocks * 8) * 16, l.top)
-            rings[i], l.top = nil, ''
-          end
+          write(i, l.head - 1, l.sent, l.spent)
           l.used, l.head, l.sent, l.spent = l.used + more, l.head + 1, now, more
         end
       end
@@ -326,7 +313,7 @@ if status == OK then
     for _, seed in ipairs(seeds[i]) do
       if seed[1] > since and since < now then new[#new + 1] = { math.min(seed[1], now), seed[2] } end
     end
-    if #new > 0 then limits[i] = rebuilt(l.shape, merged(entries(l), new)) end
+    if #new > 0 then rebuild(i, l.shape, merged(entries(i), new)) end
   end
   call('HSET', fleet, name, pack('<dddddd', s.gen, now, math.max(until_then, math.min(ask.written, now)),
     ask.tells == 2 and s.gen or quiet, ask.want, ask.err))
@@ -335,7 +322,21 @@ if status == OK then
     local wants
     s.members, wants, s.err = members()
     parts = pack('<ddd', level(wants))
-    for _, l in ipairs(limits) do parts = parts .. pack('<d', l.used) end
+    for i, l in ipairs(limits) do
+      -- Who asks for slots has entries leave only when they are in the way.
+      while l.tail < l.head do
+        local sent, spent = entry(i, l.tail)
+        if sent + span(l.shape) > now then break end
+        l.used, l.tail = l.used - spent, l.tail + 1
+      end
+      local text, len = { pack('<d', l.used) }, l.head - l.tail
+      for k = 0, SAMPLES do
+        local at, cost = 0, 0
+        if len > 0 then at, cost = entry(i, l.tail + math.ceil(k * (len - 1) / SAMPLES)) end
+        text[k + 2] = pack('<dd', at, cost)
+      end
+      parts = parts .. table.concat(text)
+    end
   end
   if s.hold > 0 and s.seeded >= s.expected then
     s.hold = 0
@@ -344,7 +345,7 @@ if status == OK then
     for i, l in ipairs(limits) do
       local part = l.shape.most * (s.expected - s.seeded) / s.expected
       if part - part % 1 > 0 then
-        limits[i] = rebuilt(l.shape, merged({ { s.gen, part - part % 1 } }, entries(l)))
+        rebuild(i, l.shape, merged({ { s.gen, part - part % 1 } }, entries(i)))
       end
     end
     s.hold = 0
@@ -368,10 +369,9 @@ if not old or rare ~= string.sub(old, 1, 96) then
 end
 put(BUSY, s)
 for _, l in ipairs(limits) do put(LIMIT, l) end
-for _, l in ipairs(limits) do text[#text + 1] = l.top .. string.rep('\0', 128 - #l.top) end
-for _, l in ipairs(limits) do text[#text + 1] = l.block .. string.rep('\0', 128 - #l.block) end
-call('SET', state, table.concat(text), 'PX', s.ttl)
-call('PEXPIRE', log, s.ttl)
+text = table.concat(text)
+call('SETRANGE', state, 0, text .. string.rep('\0', RINGS - #text))
+call('PEXPIRE', state, s.ttl)
 call('PEXPIRE', fleet, s.ttl)
 return pack('<ddd', status, now, s.hold > 0 and s.hold or now) .. rare .. pack('<d', s.version)
   .. (status == OTHER and theirs or parts)
