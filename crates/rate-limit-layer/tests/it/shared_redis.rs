@@ -113,7 +113,7 @@ async fn what_will_not_do_is_refused_in_one_sentence() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_store_that_is_not_there_is_said_to_be_unreachable() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
