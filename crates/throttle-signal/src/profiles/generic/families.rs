@@ -110,6 +110,9 @@ pub(crate) const CROWDED: &[Rule] = &[overloaded("no room", Scope::Server)
 
 /// The rest: of what is done at once, of tokens, and of what is closed.
 pub(super) const REST: &[Rule] = &[
+    overloaded("made to wait", Scope::Server)
+        .status(BUSY)
+        .code(&["*_queued", "*waiting_room*"]),
     concurrency("at once", Scope::Unknown)
         .status(SLOWED)
         .text(TOGETHER),
@@ -132,6 +135,9 @@ pub(super) const REST: &[Rule] = &[
     tokens("tokens a second", Scope::Unknown)
         .status(SLOWED)
         .text(&["tps limit", "tps exceeded", "tps quota", "(tps)"]),
+    credential("kept out", Scope::Unknown)
+        .status(&[403])
+        .code(&["*banned", "*_blocked"]),
     credential("not open to the caller", Scope::Unknown)
         .status(&[403])
         .text(&[

@@ -51,6 +51,8 @@ pub(crate) const CODED: &[Rule] = &[
             "voice limit",
             "number limit",
             "当前的配额为",
+            "音色数",
+            "数量已达",
         ]),
     exhausted("free tier only", Scope::Model).code(&["*FreeTierOnly*"]),
     exhausted("bill overdue", Scope::Account).code(&["Arrearage", "*BillOverdue"]),

@@ -86,6 +86,10 @@ pub(crate) const SPENT: &[Rule] = &[
     exhausted("a long window's", Scope::Unknown)
         .status(SLOWED)
         .text(LONG),
+    exhausted("a day's, for a client's error", Scope::Unknown)
+        .status(&[400])
+        .text(&["今日", "今天", "当日", "每日"])
+        .and(&["已达上限", "达到上限", "用完", "用尽"]),
     // The hours of a plan's window; so many an hour is a rate.
     exhausted("a window of hours", Scope::Account)
         .status(SLOWED)
