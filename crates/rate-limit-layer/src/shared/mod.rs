@@ -53,7 +53,7 @@
 //! which forgets what is in use. `rediss://` takes the feature `redis-tls`. It keeps 1 to 70 KB for each account and
 //! model, for twice the longest window. Each instance calls it once a second for each of them that it uses, beside what
 //! slots take, and seven times less often in a fleet of hundreds. All keys of one begin with the same hash tag, `{prefix:account:model}`, and go on with the version of the scripts.
-//! One of `volatile-…`, as many services come with, may forget it as well once memory is full, since every key has its
+//! A policy of `volatile-…`, as many services come with, may forget it as well once memory is full, since each key has its
 //! time to live: that is taken for a wipe.
 //!
 //! Each instance should reach the store within a few milliseconds: a request that could go at once waits for
