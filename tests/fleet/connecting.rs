@@ -206,7 +206,7 @@ async fn a_store_that_starts_later_is_found() {
     let proxy = Proxy::start(free_addr()).await.unwrap();
     let url = format!("redis://{}", proxy.addr());
     let connecting = tokio::spawn(async move { SharedStore::connect(&url).await });
-    until("some attempts", || proxy.connections() >= 4).await;
+    until("some attempts", || proxy.connections() >= 3).await;
     proxy.lead_to(server.addr());
     drop(connecting.await.unwrap().unwrap());
 }
@@ -228,7 +228,7 @@ async fn a_store_that_is_not_ready_is_waited_for_and_says_so() {
 
     let before = proxy.connections();
     let connecting = tokio::spawn(async move { SharedStore::connect(&url).await });
-    until("some attempts", || proxy.connections() >= before + 4).await;
+    until("some attempts", || proxy.connections() >= before + 2).await;
     server.command("CLUSTER ADDSLOTSRANGE 0 16383");
     drop(connecting.await.unwrap().unwrap());
 }

@@ -49,14 +49,28 @@ struct Count {
 impl Instance {
     /// Joins the fleet through a real store.
     pub(crate) async fn connect(url: &str, upstream: &Upstream) -> Self {
-        let connected = SharedStore::builder().connect(url).await;
-        Self::new(connected.unwrap(), upstream)
+        Self::connect_by(SharedStore::builder, url, upstream).await
     }
 
     /// Joins it as one for whom the store is never late, whatever else this machine does.
     pub(crate) async fn connect_patiently(url: &str, upstream: &Upstream) -> Self {
-        let builder = SharedStore::builder().time_limit(Duration::from_secs(10));
-        Self::new(builder.connect(url).await.unwrap(), upstream)
+        let builder = || SharedStore::builder().time_limit(Duration::from_secs(10));
+        Self::connect_by(builder, url, upstream).await
+    }
+
+    async fn connect_by(
+        builder: impl Fn() -> SharedStoreBuilder,
+        url: &str,
+        upstream: &Upstream,
+    ) -> Self {
+        // A machine with too much to do may let even five seconds pass.
+        for _ in 0..3 {
+            match builder().connect(url).await {
+                Err(error) if error.is_unreachable() => {}
+                connected => return Self::new(connected.unwrap(), upstream),
+            }
+        }
+        Self::new(builder().connect(url).await.unwrap(), upstream)
     }
 
     /// Joins the fleet in process.
