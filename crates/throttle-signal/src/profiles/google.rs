@@ -65,6 +65,13 @@ const RULES: &[Rule] = &[
     concurrency("in flight", Scope::Account)
         .status(SLOWED)
         .text(&["concurren"]),
+    // Before the codes of a rate, which name a quota by day as well.
+    exhausted("a day's", Scope::Model)
+        .status(SLOWED)
+        .code(&["*PerDay*"]),
+    exhausted("a day's", Scope::Model)
+        .status(SLOWED)
+        .text(&["per day", "per_day", "daily"]),
     rate("rate", Scope::Account).code(&["rateLimitExceeded", "userRateLimitExceeded"]),
     overloaded("no capacity", Scope::Model).code(&["MODEL_CAPACITY_EXHAUSTED"]),
     credential("project", Scope::Account).code(&[
@@ -83,12 +90,6 @@ const RULES: &[Rule] = &[
         .status(&[400, 403])
         .text(&["api key", "reported as leaked"])
         .without(&["resource"]),
-    exhausted("a day's", Scope::Model)
-        .status(SLOWED)
-        .code(&["*PerDay*"]),
-    exhausted("a day's", Scope::Model)
-        .status(SLOWED)
-        .text(&["per day", "per_day", "daily", "_per_day"]),
     tokens("tokens", Scope::Model).status(SLOWED).code(&[
         "*TokensPer*",
         "*TokenCount*",

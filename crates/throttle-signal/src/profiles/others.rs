@@ -260,7 +260,8 @@ const ELEVENLABS: &[Rule] = &[
 
 const NVIDIA: &[Rule] = &[
     exhausted("credits", Scope::Account).text(&["credits expired", "cloud credits"]),
-    concurrency("workers", Scope::Model)
+    // Of its own workers; the caller's limit has other words.
+    overloaded("workers", Scope::Server)
         .status(SLOWED)
         .text(&["worker local total request limit", "resourceexhausted"]),
 ];

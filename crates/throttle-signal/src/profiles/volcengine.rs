@@ -27,7 +27,12 @@ const RULES: &[Rule] = &[
         .code(&["QuotaExceeded"])
         .text(&["queue", "tasks"]),
     exhausted("free trial", Scope::Model).code(&["QuotaExceeded"]),
-    exhausted("quota", Scope::Account).code(&["AccountQuotaExceeded", "InsufficientBalance*"]),
+    exhausted("quota", Scope::Account).code(&[
+        "AccountQuotaExceeded",
+        "InsufficientBalance*",
+        "QuotaExceeded.*",
+        "*PlanQuotaExceeded",
+    ]),
     burst("ramp", Scope::Model).code(&["RequestBurstTooFast"]),
     // The burst code of older models: documented only from doubao-seed-2.0 on as one of its own.
     burst("ramp of an older model", Scope::Model)

@@ -150,6 +150,17 @@ pub(super) const CODES: &[Rule] = &[
             "*monthlyquota*",
             "*budget*",
         ]),
+    // API Gateway: a usage plan's quota; its rate is TooManyRequestsException.
+    exhausted("a usage plan", Scope::Key)
+        .status(&[429])
+        .code(&["LimitExceededException"]),
+    rate("rate code, for a client's error", Scope::Unknown)
+        .status(&[400])
+        .code(&[
+            "*RateLimitExceeded*",
+            "*RateLimitsExceeded*",
+            "*rate_limit_exceeded*",
+        ]),
     // Codes that no two providers use for two things.
     exhausted("a day's quota id", Scope::Model)
         .status(SLOWED)

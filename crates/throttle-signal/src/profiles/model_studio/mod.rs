@@ -79,7 +79,12 @@ pub(crate) const CODED: &[Rule] = &[
     ]),
     // The code inside says that it is the model's, whatever the sentence is.
     overloaded("model serving", Scope::Server)
-        .code(&["Throttling*", "InternalError*", "server_error"])
+        .code(&[
+            "Throttling*",
+            "InternalError*",
+            "internal_error",
+            "server_error",
+        ])
         .text(&["model serving"])
         .and(&["too many requests", "throttl"]),
     overloaded("batch capacity", Scope::Server)
