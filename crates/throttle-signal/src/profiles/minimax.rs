@@ -1,6 +1,6 @@
 //! `MiniMax`. Source: API docs "Error codes". The status line never tells; `base_resp.status_code` does.
 
-use super::short::{burst, concurrency, credential, exhausted, rate, tokens};
+use super::short::{burst, concurrency, credential, exhausted, overloaded, rate, tokens};
 use crate::profile::Table;
 use crate::{Rule, Scope};
 
@@ -28,6 +28,8 @@ const RULES: &[Rule] = &[
     tokens("tokens", Scope::Account).code(&["1039"]),
     concurrency("connections", Scope::Account).code(&["1041"]),
     burst("growth", Scope::Account).code(&["2045"]),
+    // A time-out of its own, inside a success, where nobody looks for a failure.
+    overloaded("time-out", Scope::Server).code(&["1001"]),
     credential("key", Scope::Key).code(&["1004", "2049"]),
     credential("not in the plan", Scope::Model).code(&["2061"]),
 ];

@@ -156,7 +156,7 @@ const TOGETHER: &[Rule] = &[
     // Without credit the rate is lower, and a request over it has this type too.
     rate("requests", Scope::Account)
         .code(&["credit_limit"])
-        .text(&["per minute", "per second"]),
+        .text(&["per minute", "per second", "qps", "rate limiting"]),
     exhausted("credit", Scope::Account).code(&["credit_limit"]),
     overloaded("overloaded", Scope::Server)
         .status(SLOWED)

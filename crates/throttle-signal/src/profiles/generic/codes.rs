@@ -127,8 +127,11 @@ pub(super) const CODES: &[Rule] = &[
             "quotaExceeded",
             "dailyLimitExceeded*",
         ]),
-    exhausted("free usage code", Scope::Account)
-        .code(&["free_usage_*", "EXCEED_TOKEN_QUOTA_LIMIT"]),
+    exhausted("free usage code", Scope::Account).code(&[
+        "free_usage_*",
+        "FreeUsageLimit*",
+        "EXCEED_TOKEN_QUOTA_LIMIT",
+    ]),
     exhausted("a day's, for a client's error", Scope::Account)
         .status(&[400])
         .code(&["*limit_exceeded*", "*limit_reached*"])

@@ -87,6 +87,9 @@ pub(crate) const CODED: &[Rule] = &[
         ])
         .text(&["model serving"])
         .and(&["too many requests", "throttl"]),
+    overloaded("no server for it", Scope::Server)
+        .code(&["InternalError*"])
+        .text(&["no backend", "rejected by inference engine"]),
     overloaded("batch capacity", Scope::Server)
         .code(&["Throttling*", "insufficient_quota"])
         .text(&["system capacity", "batch requests are being throttled"]),
@@ -206,6 +209,7 @@ const RULES: &[Rule] = &[
         .code(&["AccessDenied"])
         .text(&["rate limit", "too many requests", "too frequent", "限流"])
         .typical(SECOND),
+    credential("only for agents", Scope::Account).text(&["only available for coding agents"]),
     credential("workspace access", Scope::Account).code(&[
         "*.AccessDenied",
         "AccessDenied",
