@@ -1,6 +1,7 @@
 //! The scripts against the arithmetic in Rust, and that against a brute-force count: the same calls in any
 //! order, at any times.
 
+mod any_quota;
 mod steps;
 
 use proptest::prelude::*;
@@ -10,7 +11,6 @@ use self::steps::{Member, Step, config, quotas, steps};
 use super::model::Model;
 use super::script::body;
 use super::shape::{self, Shape, shapes};
-use super::unrolled;
 use super::wire::{self, Call, Correction, Learned, News, Reply, Script, Status, Tells, Wanted};
 use crate::Quota;
 
@@ -277,23 +277,6 @@ impl<'a> World<'a> {
         }
         self.slots.push((slot, costs.to_vec()));
     }
-}
-
-#[test]
-fn a_server_takes_the_script_for_any_quota() {
-    let Some(server) = Server::start("") else {
-        return;
-    };
-    let client = redis::Client::open(server.url()).unwrap();
-    let mut connection = client.get_connection().unwrap();
-    for limits in 1..=Quota::MAX_LIMITS {
-        let load = redis::cmd("SCRIPT")
-            .arg("LOAD")
-            .arg(body(Script::Reserve(limits)))
-            .query::<String>(&mut connection);
-        assert!(load.is_ok(), "{limits}: {load:?}");
-    }
-    assert_eq!(unrolled::RINGS, 8 * (19 + 6 * Quota::MAX_LIMITS));
 }
 
 #[test]
