@@ -8,7 +8,8 @@ use tokio::task::JoinSet;
 
 use crate::word::{Said, Told};
 
-/// Processes of this program in its other role. They end when this is dropped.
+/// Processes of this program in its other role. They end when this is dropped, and when this process ends without doing
+/// so, for then their standard input does.
 #[derive(Debug)]
 pub(crate) struct Children {
     inputs: Vec<Option<ChildStdin>>,
@@ -42,6 +43,9 @@ impl Children {
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .kill_on_drop(true)
+                // Ctrl-C on a terminal is for its foreground group, and so for this process alone, which decides what it
+                // means.
+                .process_group(0)
                 .spawn()
                 .context("cannot start an instance")?;
             inputs.push(child.stdin.take());

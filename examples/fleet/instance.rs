@@ -49,8 +49,6 @@ pub(crate) struct Args {
 ///
 /// There is no store, which has been said.
 pub(crate) async fn run(args: &Args) -> Result<()> {
-    // The program that started this one decides what Ctrl-C means.
-    tokio::spawn(async { while tokio::signal::ctrl_c().await.is_ok() {} });
     let mut told = listen();
 
     let builder = SharedStore::builder()

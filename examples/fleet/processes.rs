@@ -41,6 +41,8 @@ struct Fleet {
 ///
 /// There is no store, a process cannot be started, or none is left.
 pub(crate) async fn run(args: &Args) -> Result<Run> {
+    // Before there is anything that would be left behind.
+    let mut stop = Stop::listen()?;
     let mut ours = match &args.redis {
         Some(_) => None,
         None => Some(Server::start("").context(
@@ -54,11 +56,10 @@ pub(crate) async fn run(args: &Args) -> Result<Run> {
     let studio = Simulator::builder()
         .account(ACCOUNT, [KEY])
         .model(MODEL, args.quota.limits())
-        .latency(Latency::uniform(ANSWER.start, ANSWER.end))
-        .start()
-        .await
-        .context("cannot start the simulator")?;
-    let mut fleet = Fleet::start(args, &url, &studio).await?;
+        .latency(Latency::uniform(ANSWER.start, ANSWER.end));
+    let studio = stop.unless(studio.start()).await?;
+    let studio = studio.context("cannot start the simulator")?;
+    let mut fleet = Fleet::start(args, &url, &studio, stop).await?;
 
     let (warm_up, length) = (args.warm_up(), args.length());
     note(&format!(
@@ -107,7 +108,7 @@ pub(crate) async fn run(args: &Args) -> Result<Run> {
 
 impl Fleet {
     /// Starts the processes and waits until all are connected.
-    async fn start(args: &Args, store: &str, studio: &Simulator) -> Result<Self> {
+    async fn start(args: &Args, store: &str, studio: &Simulator, stop: Stop) -> Result<Self> {
         let rate = args.quota.per_second() * f64::from(args.load) / 100.0;
         let prefix = format!("fleet-{}-{}", std::process::id(), fastrand::u32(..));
         let arguments = (0..args.instances).map(|index| {
@@ -130,8 +131,8 @@ impl Fleet {
             std::iter::once("instance".to_owned()).chain(of).collect()
         });
         let mut fleet = Self {
-            stop: Stop::listen()?,
             children: Children::start(arguments)?,
+            stop,
             alive: args.instances.into(),
             broken: false,
             tally: Tally::default(),

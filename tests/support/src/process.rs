@@ -133,6 +133,7 @@ impl Program {
         let output = File::create(dir.path().join("output")).expect("a file in a new directory");
         let also = output.try_clone().expect("a second handle of an open file");
         command.stdin(Stdio::null()).stdout(output).stderr(also);
+        own_group(&mut command);
         let child = spawn(&mut command);
         Self {
             command: command.into(),
@@ -175,6 +176,14 @@ impl Drop for Program {
 fn spawn(command: &mut Command) -> Child {
     let child = command.spawn();
     child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"))
+}
+
+/// Ctrl-C on a terminal is for all of its foreground group. This is not: whoever started it ends it.
+fn own_group(command: &mut Command) {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    #[cfg(not(unix))]
+    let _ = command;
 }
 
 /// Returns an address of the loopback that nothing listens on now.

@@ -1,18 +1,24 @@
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::process::Child;
 
 use test_support::process::{free_addr, until};
 
 use crate::support::{Run, are_gone, children, fleet, has_store, run, signal};
 
-/// Starts one that runs for a minute, and returns it with its processes.
-fn long() -> Option<(std::process::Child, Vec<(u32, String)>)> {
+/// A store, a shell that watches over it, and three instances.
+const ALL: usize = 5;
+
+/// Starts one that runs for a minute, as a shell does on a terminal: it leads a group of its own. Returns it with its
+/// processes as soon as it has so many; the last of them has hardly begun.
+fn long(least: usize) -> Option<(Child, Vec<(u32, String)>)> {
     has_store().then(|| {
-        let child = fleet("--instances 3 --seconds 60").spawn().unwrap();
+        let mut fleet = fleet("--instances 3 --seconds 60");
+        let child = fleet.process_group(0).spawn().unwrap();
         let mut processes = Vec::new();
-        until("a store and three instances", || {
+        until("its processes", || {
             processes = children(child.id());
-            // And a shell that watches over the store.
-            processes.len() == 5
+            processes.len() >= least
         });
         (child, processes)
     })
@@ -20,33 +26,42 @@ fn long() -> Option<(std::process::Child, Vec<(u32, String)>)> {
 
 #[test]
 fn ctrl_c_ends_it_and_every_process() {
-    let Some((child, processes)) = long() else {
+    let Some((child, processes)) = long(ALL) else {
         return;
     };
-    signal("INT", child.id());
+    signal("INT", &child.id().to_string());
+    is_stopped(child, &processes);
+}
+
+#[test]
+fn the_terminal_sends_ctrl_c_to_its_group_and_all_end() {
+    let Some((child, processes)) = long(ALL) else {
+        return;
+    };
+    signal("INT", &format!("-{}", child.id()));
+    is_stopped(child, &processes);
+}
+
+#[test]
+fn ctrl_c_while_it_starts_leaves_nothing() {
+    let Some((child, processes)) = long(1) else {
+        return;
+    };
+    signal("INT", &format!("-{}", child.id()));
+    is_stopped(child, &processes);
+}
+
+fn is_stopped(child: Child, processes: &[(u32, String)]) {
     let run = Run::of(child);
     assert_eq!(run.code, Some(130), "{run:?}");
     assert!(run.stderr.ends_with("stopped\n"), "{run:?}");
     assert!(run.stderr.lines().count() <= 2, "{run:?}");
-    are_gone(&processes);
-}
-
-#[test]
-fn the_terminal_sends_ctrl_c_to_all_and_they_end() {
-    let Some((child, processes)) = long() else {
-        return;
-    };
-    for id in processes.iter().map(|(id, _)| *id).chain([child.id()]) {
-        signal("INT", id);
-    }
-    let run = Run::of(child);
-    assert_eq!(run.code, Some(130), "{run:?}");
-    are_gone(&processes);
+    are_gone(processes);
 }
 
 #[test]
 fn all_processes_end_when_what_started_them_is_killed() {
-    let Some((mut child, processes)) = long() else {
+    let Some((mut child, processes)) = long(ALL) else {
         return;
     };
     child.kill().unwrap();
@@ -71,7 +86,7 @@ fn an_instance_that_is_killed_is_named_and_the_others_go_on() {
     let instance = processes
         .iter()
         .find(|(_, what)| what.contains("--index 1 "));
-    signal("KILL", instance.unwrap().0);
+    signal("KILL", &instance.unwrap().0.to_string());
 
     errors.read_line(&mut said).unwrap();
     assert!(said.contains("instance 1 has ended: signal: 9"), "{said}");

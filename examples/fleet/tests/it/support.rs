@@ -73,8 +73,9 @@ pub(crate) fn children(of: u32) -> Vec<(u32, String)> {
     ids.filter_map(child).collect()
 }
 
-pub(crate) fn signal(name: &str, id: u32) {
-    let kill = format!("kill -{name} {id}");
+/// Sends it to a process, or to a group, which is a minus and the process that leads it.
+pub(crate) fn signal(name: &str, to: &str) {
+    let kill = format!("kill -s {name} -- {to}");
     let status = Command::new("sh").arg("-c").arg(kill).status().unwrap();
     assert!(status.success());
 }

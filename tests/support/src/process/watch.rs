@@ -1,5 +1,7 @@
 use std::process::{Child, Command, Stdio};
 
+use super::own_group;
+
 /// A shell that ends a process if this one is gone without having done so, as after `kill -9`: it waits for the end of
 /// its standard input, which is when nobody holds the other end any more.
 #[derive(Debug)]
@@ -7,20 +9,22 @@ pub(super) struct Watch {
     shell: Option<Child>,
 }
 
-/// Ctrl-C on a terminal is for all of its processes, but this one is needed until the others have ended.
-const WAIT: &str = "trap '' INT TERM HUP; read -r _; kill -9 \"$0\"";
+const WAIT: &str = "read -r _; kill -9 \"$0\"";
 
 impl Watch {
     /// Watches over the process of this id.
     pub(super) fn over(id: u32) -> Self {
-        let shell = Command::new("sh")
+        let mut shell = Command::new("sh");
+        shell
             .args(["-c", WAIT, &id.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
+            .stderr(Stdio::null());
+        own_group(&mut shell);
         // Without a shell it is as it would be without this.
-        Self { shell: shell.ok() }
+        Self {
+            shell: shell.spawn().ok(),
+        }
     }
 
     /// Watches no more. It comes before the end of the process, whose id may be another's after that.
