@@ -152,6 +152,7 @@ mod layer;
 mod limit;
 mod limiter;
 mod lines;
+mod lock;
 mod log;
 mod model_studio;
 mod num;

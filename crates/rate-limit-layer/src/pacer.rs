@@ -1,11 +1,12 @@
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use throttle_signal::{Kind, Wait};
 
 use crate::control::Guard;
 use crate::core::{Core, Reservation};
+use crate::lock::Lock;
 use crate::plan::{Plan, Settings};
 use crate::{Cost, Quota, num};
 
@@ -31,7 +32,7 @@ use crate::{Cost, Quota, num};
 /// ```
 pub struct Pacer {
     quota: Quota,
-    core: Mutex<Core>,
+    core: Lock<Core>,
 }
 
 /// What a [`Pacer`] reserved, to be refunded, settled or refused. Left alone, it keeps its estimate.
@@ -59,7 +60,7 @@ impl Pacer {
         let core = Core::new(0, Arc::new(Plan::new(quota, Arc::new(settings))));
         Self {
             quota,
-            core: Mutex::new(core),
+            core: Lock::new(core),
         }
     }
 
@@ -70,7 +71,7 @@ impl Pacer {
     /// How long it takes until all of them have room, or `None` if that depends on a request in
     /// flight or never comes.
     pub fn reserve(&self, now: Duration, cost: Cost) -> Result<Reserved, Option<Duration>> {
-        let mut core = self.lock();
+        let mut core = self.core.lock();
         let now = core.clock(num::nanos(now));
         if let Some(reservation) = core.admit(now, &cost) {
             return Ok(Reserved(reservation));
@@ -85,25 +86,21 @@ impl Pacer {
 
     /// Gives everything back: the request was not sent.
     pub fn refund(&self, now: Duration, reserved: Reserved) {
-        self.lock().refund(num::nanos(now), &reserved.0);
+        self.core.lock().refund(num::nanos(now), &reserved.0);
     }
 
     /// The request was answered and took `actual`.
     pub fn settle(&self, now: Duration, reserved: Reserved, actual: Cost) {
-        let mut core = self.lock();
+        let mut core = self.core.lock();
         core.answered(num::nanos(now), &reserved.0);
         core.settle(num::nanos(now), &reserved.0, actual);
     }
 
     /// The request was refused.
     pub fn refuse(&self, now: Duration, reserved: Reserved, kind: Kind, wait: Wait) {
-        let mut core = self.lock();
+        let mut core = self.core.lock();
         core.refused(num::nanos(now), &reserved.0, kind, wait);
         core.settle(num::nanos(now), &reserved.0, Cost::default());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Core> {
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,7 +4,7 @@ mod permit;
 mod waiter;
 
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::plan::Plan;
 use crate::refusal::Refusal;
 use crate::snapshot::{LimitSnapshot, PartitionSnapshot};
 use crate::state::{Admission, Asking, State};
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::Lock;
 use crate::wakes::Wakes;
 
 /// What shares a quota: one account and model. Here its lock meets the clock.
@@ -31,7 +31,7 @@ pub(crate) struct Partition {
     pub(crate) account: Option<AccountId>,
     pub(crate) model: Option<Arc<str>>,
     pub(crate) clock: Arc<Clock>,
-    state: Mutex<State>,
+    state: Lock<State>,
 
     /// Whether it has joined the fleet, where there is one.
     #[cfg(feature = "redis")]
@@ -68,7 +68,7 @@ impl Partition {
             account,
             model,
             clock,
-            state: Mutex::new(state),
+            state: Lock::new(state),
             #[cfg(feature = "redis")]
             joined: std::sync::OnceLock::new(),
         }
@@ -87,7 +87,7 @@ impl Partition {
         measure: Measure,
     ) -> Asked {
         let mut asking = self.asking(facts, Cost::REQUEST);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let now = state.core.clock(self.clock.nanos(now));
         asking.cost = state.core.cost(&measure);
         let admission = state.ask(now, &asking);
@@ -107,7 +107,7 @@ impl Partition {
 
     /// When a request could be sent, as far as is known.
     pub(crate) fn earliest(&self, now: Instant, measure: &Measure) -> Option<Instant> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let cost = state.core.cost(measure);
         let at = state.core.clock(self.clock.nanos(now));
         let at = state.forecast(at, &cost)?;
@@ -116,7 +116,7 @@ impl Partition {
 
     /// Whether forgetting it at `now` would change nothing.
     pub(crate) fn is_idle(&self, now: u64) -> bool {
-        self.lock().is_idle(now)
+        self.state.lock().is_idle(now)
     }
 
     pub(crate) fn snapshot(&self) -> PartitionSnapshot {
@@ -161,7 +161,7 @@ impl Partition {
         act: impl FnOnce(&mut State, u64, &mut Wakes) -> T,
     ) -> T {
         let now = self.clock.now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let now = state.core.clock(now);
         act(&mut state, now, wakes)
     }
@@ -185,10 +185,6 @@ impl Partition {
             tenant: facts.tenant(),
             key: facts.key(),
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,15 +1,13 @@
-//! What a partition takes from outside: a lock, a clock, and a task with a timer. They are std's and
+//! What a partition takes from outside: a lock, a clock, and a task with a timer. They are ours, std's and
 //! tokio's, and in the unit tests of this crate loom's and a model's: see `interleavings`.
 
 #[cfg(test)]
 mod model;
 
 #[cfg(test)]
-pub(crate) use self::model::{Runtime, Sleep, now, restart, sleep_until, spawn};
-#[cfg(test)]
-pub(crate) use loom::sync::{Mutex, MutexGuard};
+pub(crate) use self::model::{Lock, Runtime, Sleep, now, restart, sleep_until, spawn};
 #[cfg(not(test))]
-pub(crate) use std::sync::{Mutex, MutexGuard};
+pub(crate) use crate::lock::Lock;
 #[cfg(not(test))]
 pub(crate) use tokio::spawn;
 #[cfg(not(test))]

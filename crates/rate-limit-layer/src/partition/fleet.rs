@@ -56,7 +56,7 @@ impl Partition {
 
     /// Whether it goes on without the store.
     pub(crate) fn is_out(&self) -> bool {
-        let state = self.lock();
+        let state = self.state.lock();
         state.core.member().is_some_and(Member::is_out)
     }
 }

@@ -6,11 +6,12 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use loom::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::driver::Driver;
@@ -31,6 +32,19 @@ pub(crate) fn restart() {
 
 pub(crate) fn now() -> Instant {
     EPOCH.with(|epoch| *epoch + PASSED.get())
+}
+
+/// The lock of a partition, as loom sees it.
+pub(crate) struct Lock<T>(Mutex<T>);
+
+impl<T> Lock<T> {
+    pub(crate) fn new(guarded: T) -> Self {
+        Self(Mutex::new(guarded))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A timer that ends as soon as it is polled: time has passed.
