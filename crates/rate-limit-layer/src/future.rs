@@ -9,7 +9,7 @@ use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use replay_body::PeekBody;
-use throttle_signal::{Classified, Envelope, Read, Reading, RequestFacts, Trail};
+use throttle_signal::{Classified, Envelope, Read, Reader, Reading, RequestFacts, Trail};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -36,7 +36,6 @@ pin_project! {
         S: Service<Request<B>>, // for `S::Future`
         R: Body,
     {
-        reading: Option<Reading>,
         #[pin]
         state: State<S, S::Future, B, R>,
     }
@@ -52,7 +51,7 @@ pin_project! {
         // readiness is held while there is no room, and no room while there is no readiness.
         Waiting { waiter: Waiter, since: Instant, unsent: Option<Unsent<S, B>> },
         // The inner service is answering.
-        Called { #[pin] future: F, permit: Option<Permit>, waited: Duration },
+        Called { #[pin] future: F, permit: Option<Permit>, waited: Duration, reading: Reading },
         // The head of the response is here and is being read.
         Reading { #[pin] read: Read<R>, permit: Option<Permit>, waited: Duration },
         // It was not sent.
@@ -65,6 +64,7 @@ pub(crate) struct Unsent<S, B> {
     pub(crate) service: S,
     pub(crate) request: Request<B>,
     pub(crate) facts: RequestFacts,
+    pub(crate) reader: Reader,
     pub(crate) envelope: Envelope,
 }
 
@@ -76,23 +76,17 @@ where
     pub(crate) fn called(future: S::Future, mut permit: Permit, reading: Reading) -> Self {
         permit.sent();
         Self {
-            reading: Some(reading),
             state: State::Called {
                 future,
                 permit: Some(permit),
                 waited: Duration::ZERO,
+                reading,
             },
         }
     }
 
-    pub(crate) const fn waiting(
-        waiter: Waiter,
-        since: Instant,
-        unsent: Unsent<S, B>,
-        reading: Reading,
-    ) -> Self {
+    pub(crate) const fn waiting(waiter: Waiter, since: Instant, unsent: Unsent<S, B>) -> Self {
         Self {
-            reading: Some(reading),
             state: State::Waiting {
                 waiter,
                 since,
@@ -103,7 +97,6 @@ where
 
     pub(crate) const fn refused(response: Response<PeekBody<R>>) -> Self {
         Self {
-            reading: None,
             state: State::Refused {
                 response: Some(response),
             },
@@ -168,11 +161,13 @@ where
                         (Ok(permit), Some(mut sending)) => {
                             let waited = since.elapsed();
                             watch::waited(&sending.facts, waited);
-                            let future = sending.service.call(sending.request);
+                            let reading =
+                                sending.reader.begin_with(&sending.request, sending.facts);
                             State::Called {
-                                future,
+                                future: sending.service.call(sending.request),
                                 permit: Some(permit),
                                 waited,
+                                reading,
                             }
                         }
                         (Err(refusal), Some(unsent)) => State::handed_back(refusal, &unsent, since),
@@ -183,6 +178,7 @@ where
                     future,
                     permit,
                     waited,
+                    reading,
                 } => {
                     let response = match ready!(future.poll(cx)) {
                         Ok(response) => response,
@@ -190,9 +186,6 @@ where
                             drop(permit.take());
                             return Poll::Ready(Err(error));
                         }
-                    };
-                    let Some(reading) = this.reading.take() else {
-                        return Poll::Pending;
                     };
                     State::Reading {
                         read: reading.read(response),

@@ -77,11 +77,11 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let now = Instant::now();
         let facts = RequestFacts::ensure(&mut request, now);
-        let reading = self.reader.begin(&request);
         let body = request.body().bytes().unwrap_or_default();
         match self.limiter.ask(now, &facts, &body) {
             Asked::Admitted(permit) => {
                 // The instance made ready is `self.inner`, and it is called before anything else.
+                let reading = self.reader.clone().begin_with(&request, facts);
                 let future = self.inner.call(request);
                 ResponseFuture::called(future, permit, reading)
             }
@@ -93,9 +93,10 @@ where
                     service: self.inner.clone(),
                     request,
                     facts,
+                    reader: self.reader.clone(),
                     envelope: self.envelope.clone(),
                 };
-                ResponseFuture::waiting(waiter, now, unsent, reading)
+                ResponseFuture::waiting(waiter, now, unsent)
             }
             Asked::Refused(refusal) => {
                 self.inner = self.inner.clone(); // as above

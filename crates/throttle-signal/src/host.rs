@@ -1,4 +1,5 @@
-use http::header::HeaderValue;
+use http::Request;
+use http::header::{HOST, HeaderValue};
 use http::uri::Authority;
 
 /// Whom a request went to.
@@ -47,6 +48,16 @@ pub(crate) enum KeptHost {
 }
 
 impl KeptHost {
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        match request.uri().authority() {
+            Some(authority) => Self::Authority(authority.clone()),
+            None => request
+                .headers()
+                .get(HOST)
+                .map_or(Self::Unknown, |host| Self::Header(host.clone())),
+        }
+    }
+
     pub(crate) fn get(&self) -> Host<'_> {
         match self {
             Self::Authority(authority) => Host::Authority(authority),

@@ -2,7 +2,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::header::HOST;
 use http::{HeaderMap, Request, Response, StatusCode};
 
 use crate::host::KeptHost;
@@ -99,15 +98,15 @@ impl Reader {
     /// Chooses the profile of a request, before it is sent.
     #[must_use]
     pub fn begin<B>(&self, request: &Request<B>) -> Reading {
-        let host = match request.uri().authority() {
-            Some(authority) => KeptHost::Authority(authority.clone()),
-            None => request
-                .headers()
-                .get(HOST)
-                .map_or(KeptHost::Unknown, |host| KeptHost::Header(host.clone())),
-        };
         let facts = RequestFacts::get(request.extensions()).cloned();
-        Reading::new(self.clone(), host, facts)
+        Reading::new(self.clone(), KeptHost::of(request), facts)
+    }
+
+    /// The same for a layer that has the request's facts at hand: they need not be looked for. They and
+    /// the reader are moved rather than cloned, since who sends after a wait has a reader of its own.
+    #[must_use]
+    pub fn begin_with<B>(self, request: &Request<B>, facts: RequestFacts) -> Reading {
+        Reading::new(self, KeptHost::of(request), Some(facts))
     }
 
     /// The same for a request that was sent and [kept](KeptRequest), once there is a response that has
