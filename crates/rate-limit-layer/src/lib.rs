@@ -168,12 +168,14 @@ mod ramp;
 mod refusal;
 mod registry;
 mod room;
+mod row;
 mod scale;
 mod scan;
 mod service;
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
 pub mod shared;
+mod slab;
 mod snapshot;
 mod state;
 mod sweeper;

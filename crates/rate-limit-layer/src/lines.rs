@@ -1,9 +1,9 @@
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
-use throttle_signal::{Priority, Tenant};
+use throttle_signal::Tenant;
 
 use crate::num;
+use crate::row::{Order, Row};
 
 /// The lines that tenants wait in, one each. The tenant served least is next.
 ///
@@ -27,18 +27,10 @@ pub(crate) struct Lines {
 struct Line {
     tenant: Option<Tenant>,
     served: u64,
-    order: BTreeMap<Order, usize>,
+    row: Row,
 
     /// How many belong to it, in line or set aside.
     members: usize,
-}
-
-/// A place in a line: the urgent first, then who arrived first.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct Order {
-    pub(crate) priority: Reverse<Priority>,
-    pub(crate) arrived: u64,
-    pub(crate) seq: u64,
 }
 
 impl Lines {
@@ -76,11 +68,11 @@ impl Lines {
         let Some(line) = self.all.get_mut(at) else {
             return;
         };
-        if line.order.is_empty() {
+        if line.row.is_empty() {
             line.served = line.served.max(self.served);
             self.active.insert((line.served, at));
         }
-        line.order.insert(order, id);
+        line.row.insert(order, id);
     }
 
     /// Takes one out of line; `false` if it was not in it.
@@ -88,8 +80,8 @@ impl Lines {
         let Some(line) = self.all.get_mut(at) else {
             return false;
         };
-        let was = line.order.remove(order).is_some();
-        if was && line.order.is_empty() {
+        let was = line.row.remove(order);
+        if was && line.row.is_empty() {
             self.active.remove(&(line.served, at));
         }
         was
@@ -98,17 +90,13 @@ impl Lines {
     /// Who goes next, and its place.
     pub(crate) fn head(&self) -> Option<(&Order, usize)> {
         let (_, at) = self.active.first()?;
-        let (order, id) = self.all.get(*at)?.order.first_key_value()?;
-        Some((order, *id))
+        self.all.get(*at)?.row.first()
     }
 
     /// The first `count`, line after line.
     pub(crate) fn first(&self, count: usize) -> Vec<usize> {
         let lines = self.active.iter().filter_map(|(_, at)| self.all.get(*at));
-        lines
-            .flat_map(|line| line.order.values().copied())
-            .take(count)
-            .collect()
+        lines.flat_map(|line| line.row.iter()).take(count).collect()
     }
 
     /// Whether all who wait are of one tenant.

@@ -5,7 +5,9 @@ use std::task::Waker;
 use throttle_signal::{Fingerprint, Priority, Tenant};
 
 use crate::Cost;
-use crate::lines::{Lines, Order};
+use crate::lines::Lines;
+use crate::row::Order;
+use crate::slab::Slab;
 use crate::wakes::Wakes;
 
 /// Who waits, in order: the tenant served least goes first, and of its requests the most urgent,
@@ -14,8 +16,7 @@ use crate::wakes::Wakes;
 /// A request that is sent again keeps its place by the time it first arrived.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    places: Vec<Option<Waiting>>,
-    free: Vec<usize>,
+    places: Slab<Waiting>,
     lines: Lines,
 
     /// Those who cannot wait for ever, by when.
@@ -34,10 +35,21 @@ struct Waiting {
     waker: Option<Waker>,
     standing: Standing,
     key: Option<Fingerprint>,
-    start_by: Option<u64>,
+
+    /// The latest moment to be sent, or [`NEVER`].
+    start_by: u64,
+
     line: usize,
-    order: Order,
+
+    // Its order; apart, so that the standing lies beside the priority.
+    priority: Reverse<Priority>,
+    arrived: u64,
+    seq: u64,
 }
+
+/// The time of those who can wait for ever. Not an option, which is twice as wide: of many who wait, reading
+/// what is noted of one is much of what it costs to wake it.
+const NEVER: u64 = u64::MAX;
 
 /// How it stands with one who waits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,7 +66,7 @@ enum Standing {
 
 impl Queue {
     pub(crate) fn len(&self) -> usize {
-        self.places.len() - self.free.len()
+        self.places.len()
     }
 
     pub(crate) const fn backlog(&self) -> &Cost {
@@ -80,6 +92,7 @@ impl Queue {
         start_by: Option<u64>,
     ) -> usize {
         let line = self.lines.join(tenant);
+        let start_by = start_by.unwrap_or(NEVER);
         let waiting = Waiting {
             cost,
             waker: None,
@@ -87,16 +100,12 @@ impl Queue {
             key: key.cloned(),
             start_by,
             line,
-            order,
+            priority: order.priority,
+            arrived: order.arrived,
+            seq: order.seq,
         };
-        let id = self.free.pop().unwrap_or_else(|| {
-            self.places.push(None);
-            self.places.len() - 1
-        });
-        if let Some(place) = self.places.get_mut(id) {
-            *place = Some(waiting);
-        }
-        if let Some(start_by) = start_by {
+        let id = self.places.insert(waiting);
+        if start_by != NEVER {
             self.overdue.insert((start_by, id));
         }
         self.enter(id);
@@ -106,13 +115,12 @@ impl Queue {
     /// Takes one who waits out of the queue, whatever its standing.
     pub(crate) fn remove(&mut self, id: usize) {
         self.leave(id);
-        let Some(waiting) = self.places.get_mut(id).and_then(Option::take) else {
+        let Some(waiting) = self.places.remove(id) else {
             return;
         };
-        self.free.push(id);
         self.lines.part(waiting.line);
-        if let Some(start_by) = waiting.start_by {
-            self.overdue.remove(&(start_by, id));
+        if waiting.start_by != NEVER {
+            self.overdue.remove(&(waiting.start_by, id));
         }
         if self.len() == 0 {
             // Nobody is behind anybody any more.
@@ -123,19 +131,15 @@ impl Queue {
         }
     }
 
-    fn get_mut(&mut self, id: usize) -> Option<&mut Waiting> {
-        self.places.get_mut(id)?.as_mut()
-    }
-
     /// What one asks for who has not been handed back.
     pub(crate) fn asked(&self, id: usize) -> Option<Cost> {
-        let waiting = self.places.get(id)?.as_ref()?;
+        let waiting = self.places.get(id)?;
         (waiting.standing != Standing::HandedBack).then_some(waiting.cost)
     }
 
     /// Has `by` be woken for one who waits.
     pub(crate) fn set_waker(&mut self, id: usize, by: &Waker) {
-        if let Some(waiting) = self.get_mut(id) {
+        if let Some(waiting) = self.places.get_mut(id) {
             match &mut waiting.waker {
                 Some(set) => set.clone_from(by),
                 none => *none = Some(by.clone()),
@@ -145,7 +149,7 @@ impl Queue {
 
     /// Whom to wake for one who waits, unless that has been done.
     pub(crate) fn take_waker(&mut self, id: usize) -> Option<Waker> {
-        self.get_mut(id)?.waker.take()
+        self.places.get_mut(id)?.waker.take()
     }
 
     /// Who goes next.
@@ -160,13 +164,13 @@ impl Queue {
 
     /// The cost of who goes next.
     pub(crate) fn head_cost(&self) -> Option<Cost> {
-        let waiting = self.places.get(self.head()?)?.as_ref()?;
+        let waiting = self.places.get(self.head()?)?;
         Some(waiting.cost)
     }
 
     /// The cost of one who waits.
     pub(crate) fn cost(&self, id: usize) -> Option<Cost> {
-        Some(self.places.get(id)?.as_ref()?.cost)
+        Some(self.places.get(id)?.cost)
     }
 
     /// Whether a newcomer goes before all who wait.
@@ -179,19 +183,19 @@ impl Queue {
 
     /// Whose request it is.
     pub(crate) fn tenant(&self, id: usize) -> Option<&Tenant> {
-        self.lines.tenant(self.places.get(id)?.as_ref()?.line)
+        self.lines.tenant(self.places.get(id)?.line)
     }
 
     /// Charges the tenant of `id`, which is being served, with so much virtual time.
     pub(crate) fn charge(&mut self, id: usize, share: f64) {
-        if let Some(Some(waiting)) = self.places.get(id) {
+        if let Some(waiting) = self.places.get(id) {
             self.lines.charge(waiting.line, share);
         }
     }
 
     /// Sets aside one who did not come; others pass.
     pub(crate) fn stall(&mut self, id: usize) {
-        if let Some(waiting) = self.get_mut(id) {
+        if let Some(waiting) = self.places.get_mut(id) {
             if waiting.standing == Standing::InLine {
                 waiting.standing = Standing::Stalled;
                 self.leave(id);
@@ -201,10 +205,10 @@ impl Queue {
 
     /// Puts one who had stalled back in its place, or hands it back if its time has passed.
     pub(crate) fn rejoin(&mut self, now: u64, id: usize) {
-        let Some(waiting) = self.get_mut(id) else {
+        let Some(waiting) = self.places.get_mut(id) else {
             return;
         };
-        if waiting.start_by.is_some_and(|start_by| start_by < now) {
+        if waiting.start_by < now {
             waiting.standing = Standing::HandedBack;
             self.leave(id);
         } else if waiting.standing == Standing::Stalled {
@@ -231,8 +235,8 @@ impl Queue {
         wakes: &mut Wakes,
         mut each: impl FnMut(usize),
     ) {
-        for id in 0..self.places.len() {
-            let waiting = self.places.get(id).and_then(Option::as_ref);
+        for id in self.places.ids() {
+            let waiting = self.places.get(id);
             if waiting.is_some_and(|waiting| key.is_none() || waiting.key.as_ref() == key) {
                 self.give_back(id, wakes);
                 each(id);
@@ -242,12 +246,13 @@ impl Queue {
 
     fn give_back(&mut self, id: usize, wakes: &mut Wakes) {
         self.leave(id);
-        let Some(waiting) = self.get_mut(id) else {
+        let Some(waiting) = self.places.get_mut(id) else {
             return;
         };
         waiting.standing = Standing::HandedBack;
         wakes.push(waiting.waker.take());
-        if let Some(start_by) = waiting.start_by.take() {
+        let start_by = std::mem::replace(&mut waiting.start_by, NEVER);
+        if start_by != NEVER {
             self.overdue.remove(&(start_by, id));
         }
     }
@@ -260,24 +265,34 @@ impl Queue {
 
     /// Wakes everyone, for when nobody drives the queue any more.
     pub(crate) fn wake_all(&mut self, wakes: &mut Wakes) {
-        for waiting in self.places.iter_mut().flatten() {
+        for waiting in self.places.iter_mut() {
             wakes.push(waiting.waker.take());
         }
     }
 
     fn enter(&mut self, id: usize) {
-        if let Some(Some(waiting)) = self.places.get(id) {
-            self.lines.enter(waiting.line, waiting.order, id);
+        if let Some(waiting) = self.places.get(id) {
+            self.lines.enter(waiting.line, waiting.order(), id);
             self.backlog = self.backlog.plus(waiting.cost);
         }
     }
 
     /// Takes `id` out of line, if it is in one.
     fn leave(&mut self, id: usize) {
-        if let Some(Some(waiting)) = self.places.get(id) {
-            if self.lines.leave(waiting.line, &waiting.order) {
+        if let Some(waiting) = self.places.get(id) {
+            if self.lines.leave(waiting.line, &waiting.order()) {
                 self.backlog = self.backlog.minus(waiting.cost);
             }
+        }
+    }
+}
+
+impl Waiting {
+    const fn order(&self) -> Order {
+        Order {
+            priority: self.priority,
+            arrived: self.arrived,
+            seq: self.seq,
         }
     }
 }

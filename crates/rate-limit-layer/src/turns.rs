@@ -3,8 +3,8 @@ use std::task::Waker;
 use throttle_signal::Fingerprint;
 
 use crate::core::{Core, Reservation};
-use crate::lines::Order;
 use crate::queue::Queue;
+use crate::row::Order;
 use crate::state::Asking;
 use crate::wakes::Wakes;
 
