@@ -13,6 +13,7 @@ pub struct Classified(pub Option<Throttle>);
 impl Classified {
     /// The refusal a response was found to be, if it was read and is one.
     #[must_use]
+    #[inline]
     pub fn throttle(extensions: &Extensions) -> Option<&Throttle> {
         extensions.get::<Self>()?.0.as_ref()
     }

@@ -21,10 +21,11 @@ pub(crate) enum Look {
 
 /// How far to read a response with this head, to a request with these facts. `hides_errors` says
 /// whether errors may come with its host's successes; few are asked.
-pub(crate) fn look<B>(
+#[inline]
+pub(crate) fn look<'a, B>(
     reader: &Reader,
     response: &Response<B>,
-    facts: Option<&RequestFacts>,
+    facts: impl FnOnce() -> Option<&'a RequestFacts>,
     hides_errors: impl FnOnce() -> bool,
 ) -> Look {
     if response.extensions().get::<Classified>().is_some() {
@@ -35,13 +36,31 @@ pub(crate) fn look<B>(
         return Look::Error;
     }
     let headers = response.headers();
-    let Some(content_type) = headers.get(CONTENT_TYPE).filter(|_| status.is_success()) else {
+    let Some(content_type) = headers.get(&CONTENT_TYPE).filter(|_| status.is_success()) else {
         return Look::Pass;
     };
-    let content_type = content_type.as_bytes();
+    look_at_success(
+        reader,
+        headers,
+        content_type.as_bytes(),
+        facts,
+        hides_errors,
+    )
+}
+
+/// The same of a success that states the type of its content. A call, so that what comes before it is
+/// small enough to go in line.
+#[inline(never)]
+fn look_at_success<'a>(
+    reader: &Reader,
+    headers: &HeaderMap,
+    content_type: &[u8],
+    facts: impl FnOnce() -> Option<&'a RequestFacts>,
+    hides_errors: impl FnOnce() -> bool,
+) -> Look {
     if content_type.starts_with(b"text/event-stream") {
         // A wait on a success is Azure's sign of a stream that is about to fail.
-        let holds = facts.is_some_and(|facts| facts.hold_first_event().is_some());
+        let holds = facts().is_some_and(|facts| facts.hold_first_event().is_some());
         return if holds || headers.contains_key(RETRY_AFTER) {
             Look::FirstEvent
         } else {

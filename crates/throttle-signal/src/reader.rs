@@ -121,9 +121,10 @@ impl Reader {
     ///
     /// Nearly every response passes, and asking costs less than reading one that does.
     #[must_use]
+    #[inline]
     pub fn passes<B, R>(&self, kept: &KeptRequest<B>, response: &Response<R>) -> bool {
         let hides_errors = || hides_errors(self, kept.host());
-        let passes = look(self, response, kept.known(), hides_errors) == Look::Pass;
+        let passes = look(self, response, || kept.known(), hides_errors) == Look::Pass;
         if passes && response.status().is_success() {
             self.suspicion()
                 .clear(|| stranger(kept.host(), kept.known()));

@@ -53,8 +53,9 @@ impl Reading {
     where
         B: Body<Data = Bytes>,
     {
+        let facts = || self.facts.as_ref();
         let hides_errors = || hides_errors(&self.reader, self.host.get());
-        let state = match look(&self.reader, &response, self.facts.as_ref(), hides_errors) {
+        let state = match look(&self.reader, &response, facts, hides_errors) {
             Look::Pass => {
                 if response.status().is_success() {
                     self.reader.suspicion().clear(|| self.stranger());

@@ -35,12 +35,18 @@ impl Suspicion {
     }
 
     /// Notes a success; `stranger` says whose, and is asked only if anybody is suspected.
+    #[inline]
     pub(crate) fn clear(&self, stranger: impl FnOnce() -> u64) {
         if self.any.load(Ordering::Acquire) {
-            let mut since = self.lock();
-            since.remove(&stranger());
-            self.any.store(!since.is_empty(), Ordering::Release);
+            self.remove(stranger());
         }
+    }
+
+    #[cold]
+    fn remove(&self, stranger: u64) {
+        let mut since = self.lock();
+        since.remove(&stranger);
+        self.any.store(!since.is_empty(), Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Instant>> {
