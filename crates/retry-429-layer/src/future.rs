@@ -85,23 +85,27 @@ where
 
         loop {
             let next = match this.state.as_mut().project() {
-                StateProj::Called { future } => match ready!(future.poll(cx)) {
-                    // Nearly every answer: the first, and no refusal.
-                    Ok(response) if attempts.is_done(&response) => {
+                StateProj::Called { future } => {
+                    let answer = future.poll(cx);
+                    // Nearly every answer: the first, and no refusal. It is looked at where it is, so
+                    // that it is moved once.
+                    if matches!(&answer, Poll::Ready(Ok(it)) if attempts.is_done(it)) {
                         this.state.set(State::Done);
-                        return Poll::Ready(Ok(response.map(PeekBody::new)));
+                        return answer.map_ok(|it| it.map(PeekBody::new));
                     }
-                    Ok(response) => State::Reading {
-                        read: attempts.reading().read(response),
-                    },
-                    Err(error) => {
-                        let Some(again) = attempts.after_error(&error) else {
-                            this.state.set(State::Done);
-                            return Poll::Ready(Err(error));
-                        };
-                        State::again(again)
+                    match ready!(answer) {
+                        Ok(response) => State::Reading {
+                            read: attempts.reading().read(response),
+                        },
+                        Err(error) => {
+                            let Some(again) = attempts.after_error(&error) else {
+                                this.state.set(State::Done);
+                                return Poll::Ready(Err(error));
+                            };
+                            State::again(again)
+                        }
                     }
-                },
+                }
                 StateProj::Reading { read } => {
                     let response = ready!(Pin::new(read).poll(cx));
                     match attempts.after_answer(response) {

@@ -64,15 +64,18 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let started = Instant::now();
         if let Some(budget) = &self.shared.budget {
             budget.deposit();
         }
         let kept = KeptRequest::of(&request);
-        let attempts = Attempts::new(Arc::clone(&self.shared), kept, Instant::now());
         // The first attempt must go through `self.inner`: it is the instance `poll_ready` made
         // ready. The clone is not ready, and the future does not use it before it is.
         let first = self.inner.call(request);
-        ResponseFuture::new(first, self.inner.clone(), attempts)
+        let service = self.inner.clone();
+        // Last, so that the copy is moved once.
+        let attempts = Attempts::new(Arc::clone(&self.shared), kept, started);
+        ResponseFuture::new(first, service, attempts)
     }
 }
 
