@@ -363,9 +363,8 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_there_is_said_so() {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let url = format!("http://{}/v1", listener.local_addr().unwrap());
-        drop(listener);
+        let nobody = test_support::process::ClosedPort::new();
+        let url = format!("http://{}/v1", nobody.addr());
         let request = Request::post(url).body(Full::default()).unwrap();
         let broken = Pool::new().send(request).await.unwrap_err();
         assert!(broken.is_unsent());

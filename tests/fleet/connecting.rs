@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use rate_limit_layer::shared::{ConnectError, SharedStore};
 use test_support::Proxy;
-use test_support::process::free_addr;
+use test_support::process::{ClosedPort, free_addr};
 use test_support::redis::{Certificates, Cluster, Server};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -13,7 +13,7 @@ use crate::instance::{Instance, LIMIT, until};
 use crate::upstream::Upstream;
 
 async fn refused(url: &str) -> ConnectError {
-    let connected = timeout(Duration::from_secs(20), SharedStore::connect(url)).await;
+    let connected = timeout(Duration::from_secs(60), SharedStore::connect(url)).await;
     let error = connected.unwrap().map(drop).unwrap_err();
     let sentence = error.to_string();
     assert_eq!(sentence.lines().count(), 1, "{sentence}");
@@ -203,7 +203,8 @@ async fn a_store_that_starts_later_is_found() {
     let Some(server) = Server::start("") else {
         return;
     };
-    let proxy = Proxy::start(free_addr()).await.unwrap();
+    let nobody = ClosedPort::new();
+    let proxy = Proxy::start(nobody.addr()).await.unwrap();
     let url = format!("redis://{}", proxy.addr());
     let connecting = tokio::spawn(async move { SharedStore::connect(&url).await });
     until("some attempts", || proxy.connections() >= 3).await;
@@ -235,7 +236,8 @@ async fn a_store_that_is_not_ready_is_waited_for_and_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_not_there_is_one_sentence() {
-    let url = format!("redis://:secret@{}", free_addr());
+    let nobody = ClosedPort::new();
+    let url = format!("redis://:secret@{}", nobody.addr());
     assert!(refused(&url).await.is_unreachable());
 }
 

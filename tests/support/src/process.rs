@@ -13,11 +13,12 @@ use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 use self::watch::Watch;
 
-/// How long a program may take until it accepts connections: 1000 looks, 20 ms apart.
-const LOOKS: u32 = 1000;
+/// How long a program may take until it accepts connections: 3000 looks, 20 ms apart.
+const LOOKS: u32 = 3000;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A port that was free may be taken before the program binds it.
@@ -43,7 +44,7 @@ impl Program {
     ///
     /// # Panics
     ///
-    /// If it cannot be started, ends by itself, or accepts no connection within 20 s.
+    /// If it cannot be started, ends by itself, or accepts no connection within 60 s.
     pub fn start(mut command: impl FnMut(u16, &Path) -> Command) -> Self {
         let mut said = String::new();
         for _ in 0..TRIES {
@@ -198,6 +199,38 @@ pub fn free_addr() -> SocketAddr {
         .expect("a free port")
 }
 
+/// A port of the loopback at which nobody listens as long as this lives: it is taken, and not given to anyone else.
+#[derive(Debug)]
+pub struct ClosedPort {
+    addr: SocketAddr,
+    _bound: TcpSocket,
+}
+
+impl ClosedPort {
+    /// Takes one.
+    ///
+    /// # Panics
+    ///
+    /// If no port is free.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "a port is nobody's default")]
+    pub fn new() -> Self {
+        let bound = TcpSocket::new_v4().expect("a socket");
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        bound.bind(free).expect("a free port");
+        Self {
+            addr: bound.local_addr().expect("it is bound"),
+            _bound: bound,
+        }
+    }
+
+    /// Returns where nobody listens.
+    #[must_use]
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+}
+
 /// Returns where a program is installed, or `None`, in which case a test may pass over what it
 /// needs it for.
 ///
@@ -238,7 +271,7 @@ pub fn find_any(names: &[&str]) -> Option<PathBuf> {
 ///
 /// # Panics
 ///
-/// If it is not within 20 s, naming `what` was waited for.
+/// If it is not within 60 s, naming `what` was waited for.
 pub fn until(what: &str, mut seen: impl FnMut() -> bool) {
     for _ in 0..LOOKS {
         if seen() {
@@ -246,7 +279,7 @@ pub fn until(what: &str, mut seen: impl FnMut() -> bool) {
         }
         pause();
     }
-    panic!("waited 20 s for {what}");
+    panic!("waited 60 s for {what}");
 }
 
 #[allow(clippy::disallowed_methods, reason = "real programs live in real time")]

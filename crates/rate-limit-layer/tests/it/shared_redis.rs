@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rate_limit_layer::shared::{ConnectError, SharedStore};
 use rate_limit_layer::{Limiter, Quota, RateLimit};
+use test_support::process::ClosedPort;
 use test_support::redis::Server;
 use test_support::{Upstream, ok};
 use tokio::task::JoinSet;
@@ -115,10 +116,8 @@ async fn what_will_not_do_is_refused_in_one_sentence() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_not_there_is_said_to_be_unreachable() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    drop(listener);
-    let error = refused(&format!("redis://{addr}")).await;
+    let nobody = ClosedPort::new();
+    let error = refused(&format!("redis://{}", nobody.addr())).await;
     assert!(error.is_unreachable(), "{error:?}");
     let error = refused("http://example.org").await;
     assert!(error.to_string().contains("URL"), "{error}");

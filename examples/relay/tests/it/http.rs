@@ -194,11 +194,9 @@ async fn who_waits_too_long_is_told_exactly_when_to_come_again() {
 
 #[tokio::test]
 async fn an_upstream_that_is_not_there_is_a_bad_gateway() {
+    let nobody = test_support::process::ClosedPort::new();
     let config = CONFIG
-        .replace(
-            "BASE_URL",
-            &format!("http://{}/v1", test_support::process::free_addr()),
-        )
+        .replace("BASE_URL", &format!("http://{}/v1", nobody.addr()))
         .replace("workers = 2", "deadline = \"1s\"");
     let pair = Pair::start(Simulator::builder(), &config).await;
     let answer = pair.chat(hello("qwen3-max")).await;

@@ -19,7 +19,7 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// If one cannot be started, or they do not find together within 20 s.
+    /// If one cannot be started, or they do not find together within 60 s.
     #[must_use]
     pub fn start() -> Option<Self> {
         let primaries: Vec<_> = (0..3).map(|_| node()).collect::<Option<_>>()?;
@@ -43,7 +43,7 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// If one cannot be started, or is not in step within 20 s.
+    /// If one cannot be started, or is not in step within 60 s.
     pub fn add_replicas(&mut self) {
         for primary in &self.primaries {
             let replica = node().expect("a server was installed a moment ago");
@@ -91,7 +91,7 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// If there are no replicas, or the others do not hear of it within 20 s.
+    /// If there are no replicas, or the others do not hear of it within 60 s.
     pub fn fail_over(&mut self, primary: usize) {
         self.primaries[primary].kill();
         self.take_over(primary);

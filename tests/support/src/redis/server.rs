@@ -45,7 +45,7 @@ impl Server {
     ///
     /// # Panics
     ///
-    /// If it cannot be started, or is not in step within 20 s.
+    /// If it cannot be started, or is not in step within 60 s.
     #[must_use]
     pub fn replica(&self) -> Self {
         let addr = self.addr();

@@ -1,8 +1,8 @@
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use test_support::process::{Program, haproxy, nginx};
+use test_support::process::{ClosedPort, Program, haproxy, nginx, until};
 
 /// Sends these bytes and returns what comes back until the other side closes.
 fn exchange(addr: SocketAddr, sent: &str) -> String {
@@ -17,11 +17,25 @@ fn exchange(addr: SocketAddr, sent: &str) -> String {
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 
-/// Nothing listens any more once the program is dropped: it has been waited for.
 fn ends_when_dropped(program: Program) {
     let addr = program.addr();
     drop(program);
-    assert!(TcpStream::connect(addr).is_err());
+    nothing_listens(addr);
+}
+
+/// Waits, because a process that another test starts holds all that is open here until it has become another program,
+/// and because that test may be given the same port.
+pub(crate) fn nothing_listens(addr: SocketAddr) {
+    until("the end of who listens", || {
+        TcpStream::connect(addr).is_err()
+    });
+}
+
+#[test]
+fn nobody_listens_at_a_closed_port_and_nobody_else_can() {
+    let closed = ClosedPort::new();
+    assert!(TcpStream::connect(closed.addr()).is_err());
+    assert!(TcpListener::bind(closed.addr()).is_err());
 }
 
 #[test]
