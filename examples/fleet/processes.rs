@@ -21,7 +21,7 @@ const ANSWER: Range<Duration> = Duration::from_millis(50)..Duration::from_millis
 
 /// How long instances may take to start, and to finish what they began: all that can wait for its
 /// turn is [`PLACES`](crate::worker::PLACES) for each.
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(60);
 const FINISH: Duration = Duration::from_secs(60);
 
 /// A fleet of processes at work.
