@@ -202,7 +202,7 @@ async fn a_timeout_inside_ends_one_attempt() {
         .layer(stack().into_inner())
         .layer(TimeoutLayer::with_status_code(
             StatusCode::SERVICE_UNAVAILABLE,
-            Duration::from_millis(200),
+            Duration::from_secs(2),
         ))
         .layer(MapResponseBodyLayer::new(Body::new))
         .service(client());

@@ -1,7 +1,6 @@
 use serde_json::Value;
-use tokio::net::TcpListener;
 
-use crate::support::{batch, file, quick, records, run};
+use crate::support::{batch, closed, file, quick, records, run};
 
 const SECRET: &str = "sk-do-not-show-me";
 
@@ -42,15 +41,12 @@ async fn a_key_that_is_not_accepted_ends_the_run_with_nothing_recorded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_cannot_be_reached_is_named() {
-    // A port that was free a moment ago, where nobody listens.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    let (_closed, addr) = closed();
     let (_folder, out) = file("out.jsonl", "");
     let url = format!("http://{addr}/v1");
     ends(
         &at(&url, SECRET, out.to_str().unwrap()),
-        &["cannot reach", &addr],
+        &["cannot reach", &addr.to_string()],
     )
     .await;
     assert_eq!(records(&out).len(), 0);
@@ -60,9 +56,8 @@ async fn a_host_that_cannot_be_reached_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_got_nowhere_leaves_no_file_behind() {
     let folder = tempfile::tempdir().unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/v1", listener.local_addr().unwrap());
-    drop(listener);
+    let (_closed, addr) = closed();
+    let url = format!("http://{addr}/v1");
     let mut batch = batch(&["--base-url", &url, "--key", "k"]);
     let output = batch.current_dir(folder.path()).output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));

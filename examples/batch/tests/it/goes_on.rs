@@ -12,19 +12,20 @@ async fn a_killed_run_loses_nothing_and_repeats_nothing() {
     let args = [
         ["--base-url", simulator.base_url()],
         ["--key", "sk-a1@a"],
-        ["--rps", "50"],
         ["--output", out.to_str().unwrap()],
     ];
     let args = args.as_flattened();
 
-    let mut killed = batch(args).spawn().unwrap();
-    grows_to(&out, REQUESTS / 4).await;
+    // Slow, so that it is far from its end when it is killed.
+    let slowly = [args, &["--rps", "10"]].concat();
+    let mut killed = batch(&slowly).spawn().unwrap();
+    grows_to(&out, REQUESTS / 20).await;
     // Not asked to end: killed.
     killed.kill().await.unwrap();
     let before = std::fs::read_to_string(&out).unwrap().matches('\n').count();
     assert!(before < REQUESTS, "killed too late to show anything");
 
-    let run = run(&[args, &["--json"]].concat()).await;
+    let run = run(&[args, &["--rps", "200", "--json"]].concat()).await;
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert_eq!(records(&out).len(), REQUESTS);
     let report = run.report();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use model_studio_sim::{Builder, Latency, Limits, Simulator};
 use serde_json::Value;
+use tokio::net::TcpSocket;
 use tokio::process::Command;
 
 /// What came of a run.
@@ -79,7 +80,15 @@ pub(crate) fn records(path: &Path) -> HashMap<String, Value> {
     records
 }
 
-/// Waits until a file has so many lines; gives up after half a minute.
+/// A port that is taken, so that nobody else is given it, and at which nobody listens.
+pub(crate) fn closed() -> (TcpSocket, std::net::SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let addr = socket.local_addr().unwrap();
+    (socket, addr)
+}
+
+/// Waits until a file has so many lines; gives up after a minute.
 pub(crate) async fn grows_to(path: &Path, lines: usize) {
     let grown = async {
         loop {
@@ -90,7 +99,7 @@ pub(crate) async fn grows_to(path: &Path, lines: usize) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let grown = tokio::time::timeout(Duration::from_secs(30), grown).await;
+    let grown = tokio::time::timeout(Duration::from_secs(60), grown).await;
     assert!(grown.is_ok(), "{} does not grow", path.display());
 }
 
