@@ -18,8 +18,8 @@ use crate::caller::{CONFIG, KEY, Pair};
 
 const SET_UP: &str = "run `cargo xtask test`, which prepares it";
 
-/// How long a script may take.
-const LONGEST: Duration = Duration::from_secs(120);
+/// How long a script may take on a busy machine.
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// Where a tool is, as `cargo xtask test` says; `None` passes the test over, where that is allowed.
 fn tool(variable: &str) -> Option<OsString> {
@@ -124,7 +124,8 @@ async fn async_openai_of_rust() {
 }
 
 /// Twice the quota of one account, with two accounts and a model to fall back on. The quotas are six
-/// times those of Model Studio, so that it takes 17 s.
+/// times those of Model Studio, so that it takes 17 s
+/// on a machine that keeps up.
 #[tokio::test]
 async fn of_2000_mixed_requests_at_twice_the_quota_of_one_account_none_fails() {
     let Some(python) = tool("TEST_PYTHON") else {

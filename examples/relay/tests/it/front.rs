@@ -69,8 +69,16 @@ impl Front {
     /// Listens again, where it did.
     pub(crate) async fn start_again(&mut self) {
         self.running = watch::Sender::new(true);
-        let listener = TcpListener::bind(self.addr).await.unwrap();
-        self.accept(listener);
+        let mut listener = None;
+        // A process that another test starts holds what is open here until it has become another program.
+        until("its port", || {
+            listener = std::net::TcpListener::bind(self.addr).ok();
+            listener.is_some()
+        })
+        .await;
+        let listener = listener.unwrap();
+        listener.set_nonblocking(true).unwrap();
+        self.accept(TcpListener::from_std(listener).unwrap());
     }
 
     /// Requests that were not forwarded.

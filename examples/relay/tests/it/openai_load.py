@@ -5,6 +5,8 @@ import sys
 import openai
 
 COUNT, RATE = int(sys.argv[1]), float(sys.argv[2])
+# A machine that cannot keep up with the rate has fewer a second, and not ever more that wait.
+OPEN = 300
 
 
 async def one(client, number):
@@ -25,13 +27,15 @@ async def one(client, number):
 
 
 async def main():
-    async with openai.AsyncOpenAI(max_retries=0, timeout=60) as client:
+    async with openai.AsyncOpenAI(max_retries=0, timeout=300) as client:
         start = asyncio.get_running_loop().time()
+        places = asyncio.Semaphore(OPEN)
 
         async def later(number):
             wait = start + number / RATE - asyncio.get_running_loop().time()
             await asyncio.sleep(max(0, wait))
-            await one(client, number)
+            async with places:
+                await one(client, number)
 
         tasks = [asyncio.create_task(later(number)) for number in range(COUNT)]
         results = await asyncio.gather(*tasks, return_exceptions=True)

@@ -9,9 +9,9 @@ use tokio::time::timeout;
 use crate::caller::{CONFIG, KEY, Pair, sum};
 use crate::until::{LONGEST, until};
 
-/// A relay with little patience, and a connection to it.
-async fn impatient() -> (Pair, TcpStream) {
-    let limits = "[limits]\nhead_within = \"300ms\"\nbody_within = \"300ms\"\nunread = \"300ms\"\n";
+/// A relay with little patience in one respect, and a connection to it.
+async fn impatient(limit: &str) -> (Pair, TcpStream) {
+    let limits = format!("[limits]\n{limit} = \"300ms\"\n");
     let (pair, _seen) = Pair::echo(&format!("{CONFIG}\n{limits}")).await;
     let addr = pair.relay.base_url();
     let addr = addr.strip_prefix("http://").unwrap();
@@ -39,7 +39,7 @@ async fn rest(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn who_does_not_end_its_head_is_cut_off() {
-    let (_pair, mut stream) = impatient().await;
+    let (_pair, mut stream) = impatient("head_within").await;
     stream.write_all(b"POST /v1/chat").await.unwrap();
     let said = rest(&mut stream).await;
     assert!(!said.contains("200 OK"), "{said}");
@@ -47,7 +47,7 @@ async fn who_does_not_end_its_head_is_cut_off() {
 
 #[tokio::test]
 async fn who_does_not_end_its_body_is_told() {
-    let (pair, mut stream) = impatient().await;
+    let (pair, mut stream) = impatient("body_within").await;
     let part = format!("{}{{\"model\":", head(100));
     stream.write_all(part.as_bytes()).await.unwrap();
     let said = rest(&mut stream).await;
@@ -62,7 +62,7 @@ async fn who_does_not_end_its_body_is_told() {
 
 #[tokio::test]
 async fn who_does_not_read_its_answer_is_cut_off() {
-    let (pair, mut stream) = impatient().await;
+    let (pair, mut stream) = impatient("unread").await;
     // More than the buffers of the system hold.
     let long = "x".repeat(24 << 20);
     let body = format!(r#"{{"model":"qwen3-max","x":"{long}"}}"#);
