@@ -41,7 +41,7 @@ async def main():
         results = await asyncio.gather(*tasks, return_exceptions=True)
     failed = [result for result in results if result is not None]
     for error in failed[:5]:
-        print(repr(error), file=sys.stderr)
+        print(repr(error), "because of", repr(error.__cause__))
     print(f"{COUNT - len(failed)} answered, {len(failed)} failed")
 
 
