@@ -32,7 +32,11 @@ impl Core {
     }
 
     /// Takes `cost` of every window, or of none, if not all of them have room now.
-    #[inline]
+    #[allow(
+        clippy::inline_always,
+        reason = "left to the compiler it depends on how the crate falls into codegen units, and so on its features"
+    )]
+    #[inline(always)]
     pub(crate) fn admit(&mut self, now: u64, cost: &Cost) -> Option<Reservation> {
         let now = self.clock(now);
         let most = self.plan.quota.max_concurrent();
@@ -87,7 +91,8 @@ impl Core {
     }
 
     /// Takes `cost`, by unit `costs`, which the buckets gain in these times.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "as `admit` is")]
+    #[inline(always)]
     fn take(
         &mut self,
         now: u64,
@@ -102,8 +107,14 @@ impl Core {
         for ((window, bound), time) in windows.zip(times) {
             window.take(now, of(bound.sent), of(bound.later), *time, bound);
         }
+        #[cfg(feature = "redis")]
+        let mut slot = 0;
         if self.learned.is_some() {
             self.slow(now, cost);
+            #[cfg(feature = "redis")]
+            {
+                slot = self.take_slot(now, *cost);
+            }
         }
         Reservation {
             at: now,
@@ -111,7 +122,7 @@ impl Core {
             charging: self.plan.quota.charged(),
             version: self.version,
             #[cfg(feature = "redis")]
-            slot: self.take_slot(now, *cost),
+            slot,
         }
     }
 

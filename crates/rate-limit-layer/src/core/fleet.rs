@@ -35,7 +35,10 @@ impl Core {
         Some((member, &self.plan))
     }
 
-    /// When the store granted the slot that a request takes; 0 for none.
+    /// When the store granted the slot that a request takes; 0 for none. Apart and cold, so that who has no
+    /// store pays nothing for it.
+    #[cold]
+    #[inline(never)]
     pub(super) fn take_slot(&mut self, now: u64, cost: Cost) -> u64 {
         self.member_mut()
             .map_or(0, |(member, plan)| member.take(now, cost, plan))
