@@ -340,12 +340,14 @@ impl Member {
         usual.unwrap_or(1.0).max(0.01)
     }
 
-    /// Whether nothing is granted, or to be told, or in flight.
+    /// Whether nothing is granted, or to be told, or in flight, and the quota is the one that the instance was built with.
+    /// One that was set later is known nowhere else once the store has forgotten the partition.
     pub(crate) fn is_idle(&self) -> bool {
         self.slots.is_empty()
             && self.outbox.corrections.is_empty()
             && self.asked.is_none()
             && self.syncing.is_none()
+            && shape::version(self.known.epoch) == 0
     }
 
     fn lookahead(&self, now: u64) -> u64 {

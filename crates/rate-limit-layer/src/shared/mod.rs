@@ -34,8 +34,10 @@
 //! * **One call at a time** asks for the slots of all who wait at a partition of one instance.
 //! * **[`set_quota`](crate::Limiter::set_quota) reaches every instance** that uses the same account and model:
 //!   the one that was set last holds. The instance it is set on has to know the account: because it used the
-//!   model with it, or by [`set_account_quota`](crate::Limiter::set_account_quota). Instances that are built with
-//!   different quotas agree on one of them.
+//!   model with it, or by [`set_account_quota`](crate::Limiter::set_account_quota). Those who heard of it keep it for
+//!   as long as they live, the store for twice the longest window after the last use: who joins later begins with the
+//!   quota it was built with, until one who knows better uses the model. Instances that are built with different
+//!   quotas agree on one of them.
 //! * **Without the store they go on** as the [`Outage`] says: with their fair shares of what all wanted, unless set
 //!   otherwise. It takes one [time limit] to find out, and not one for each request; what was granted is sent
 //!   meanwhile. Then the store is tried up to ten times a second. Whoever waits goes on as well, also if the

@@ -386,6 +386,30 @@ async fn a_quota_set_where_nothing_is_sent_reaches_those_who_send() {
     assert!((21..=24).contains(&sent), "{sent} of 24");
 }
 
+/// It was: the partition was forgotten, and with it that its quota was set later than the one it was built with.
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_was_set_is_not_forgotten_where_nothing_is_sent() {
+    let less = QUOTA.limit(Unit::Requests, 10, Duration::from_secs(2));
+    for (built, set) in [(QUOTA, less), (less, QUOTA)] {
+        let mut fleet = Fleet::with(2, built, Outage::LastShare);
+        fleet.load_all(5, 3);
+        pass(2_000).await;
+        fleet.instances[0].limiter.set_quota(MODEL, set);
+        pass(60_000).await;
+        fleet.instances.iter().for_each(|it| it.limiter.sweep());
+        fleet.local.wipe(); // as when the keys' time to live is over
+        for instance in [1, 0] {
+            fleet.load(instance, 5, 3);
+            pass(5_000).await;
+        }
+        for instance in &fleet.instances {
+            let limits = instance.limiter.snapshot()[0].limits.clone();
+            let limits: Vec<_> = limits.iter().map(|it| it.limit).collect();
+            assert_eq!(limits, set.limits());
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refusal_of_one_holds_back_all() {
     let local = LocalStore::new();
