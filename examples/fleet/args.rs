@@ -54,6 +54,12 @@ pub struct Args {
     pub(crate) simulated: bool,
 
     /// Write a JSON object rather than sentences
+    ///
+    /// Shares are parts of 1. `granted` and `utilisation`, over what the quota allows, are of the measured time; so is
+    /// `share`, what each instance sent of all that was sent. `refused_429`, `lost` and `store_calls_per_grant` are from the
+    /// start to the last answer. `outage` is there with --kill-store-at: the same of the seconds without the store, and
+    /// the 99th percentile of the waits in them and before, in seconds. `alone` is there with --virtual: one client with
+    /// the same demand, and `ratio`, what the fleet was granted over that; null if that was nothing.
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -84,9 +90,9 @@ impl Args {
         Duration::from_secs(seconds.into())
     }
 
-    /// How long to run before that: until the first burst is forgotten.
+    /// How long to run before that: until what the other windows let through at first is over.
     pub(crate) fn warm_up(&self) -> Duration {
-        self.quota.shortest().max(Duration::from_secs(1))
+        self.quota.tightest().max(Duration::from_secs(1))
     }
 
     /// How long each instance keeps its part of the demand.

@@ -11,7 +11,7 @@ use crate::args::Args;
 use crate::child::{Children, Heard};
 use crate::command::note;
 use crate::job::{ACCOUNT, KEY, MODEL};
-use crate::report::{Outage, Run};
+use crate::report::{Outage, Run, instances};
 use crate::stop::Stop;
 use crate::tally::{Counted, Tally};
 use crate::word::{Said, Told};
@@ -63,8 +63,9 @@ pub(crate) async fn run(args: &Args) -> Result<Run> {
 
     let (warm_up, length) = (args.warm_up(), args.length());
     note(&format!(
-        "{} instances are connected: {} s to warm up, {} s to measure",
-        args.instances,
+        "{} {} connected: {} s to warm up, {} s to measure",
+        instances(args.instances.into()),
+        if args.instances == 1 { "is" } else { "are" },
         warm_up.as_secs_f64(),
         length.as_secs()
     ));

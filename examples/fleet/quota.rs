@@ -30,15 +30,17 @@ impl Quota {
 
     /// What the tightest window lets through in a second, in the long run.
     pub(crate) fn per_second(&self) -> f64 {
-        let rates = self.0.iter();
-        let rates = rates.map(|&(most, window)| most as f64 / window.as_secs_f64());
-        rates.fold(f64::INFINITY, f64::min)
+        self.0.iter().map(rate).fold(f64::INFINITY, f64::min)
     }
 
-    /// The shortest window.
-    pub(crate) fn shortest(&self) -> Duration {
-        let windows = self.0.iter().map(|(_, window)| *window);
-        windows.min().unwrap_or_default()
+    /// The shortest of those that let through the least: a minute that is rounded down for a shorter one is no tighter.
+    pub(crate) fn tightest(&self) -> Duration {
+        let least = 1.05 * self.per_second();
+        let tightest = self.0.iter().filter(|it| rate(it) <= least);
+        tightest
+            .map(|(_, window)| *window)
+            .min()
+            .unwrap_or_default()
     }
 }
 
@@ -60,6 +62,11 @@ impl FromStr for Quota {
         }
         Ok(Self(windows))
     }
+}
+
+/// What a window lets through in a second.
+fn rate(&(most, window): &(u64, Duration)) -> f64 {
+    most as f64 / window.as_secs_f64()
 }
 
 fn window(text: &str) -> Result<(u64, Duration), String> {
@@ -114,6 +121,14 @@ mod tests {
             "5/500ms+9/2s".parse::<Quota>().unwrap().to_string(),
             "5/500ms+9/2s"
         );
+    }
+
+    #[test]
+    fn the_tightest_window_is_the_one_of_the_lowest_rate() {
+        for (text, seconds) in [("500/10s", 10), ("7/13s", 13), ("20/1s+100/10s", 10)] {
+            let quota: Quota = text.parse().unwrap();
+            assert_eq!(quota.tightest().as_secs(), seconds, "{text}");
+        }
     }
 
     #[test]

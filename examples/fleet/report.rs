@@ -83,8 +83,8 @@ struct OutageReport {
 struct AloneReport {
     granted: u64,
     refused_429: u64,
-    /// What the fleet was granted over what this one was.
-    ratio: f64,
+    /// What the fleet was granted over what this one was, if that was anything.
+    ratio: Option<f64>,
 }
 
 impl Report {
@@ -118,7 +118,7 @@ impl Report {
             alone: run.alone.map(|alone| AloneReport {
                 granted: alone.granted,
                 refused_429: alone.refused,
-                ratio: run.granted as f64 / alone.granted as f64,
+                ratio: (alone.granted > 0).then(|| run.granted as f64 / alone.granted as f64),
             }),
             allowed,
             seconds: measured,
@@ -129,6 +129,12 @@ impl Report {
     }
 }
 
+/// So many of them, in words.
+pub(crate) fn instances(count: usize) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} instance{ending}")
+}
+
 fn seconds(time: &Range<Duration>) -> f64 {
     time.end.saturating_sub(time.start).as_secs_f64()
 }
@@ -137,22 +143,29 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} instances, one account of {}, {} s",
-            self.instances, self.quota, self.seconds
+            "{}, one account of {}, {} s",
+            instances(self.instances),
+            self.quota,
+            self.seconds
         )?;
         writeln!(
             f,
-            "granted        {} of {:.0}: {:.2} %",
+            "granted        {} of {:.*}: {:.2} %",
             self.granted,
+            usize::from(self.allowed < 10.0),
             self.allowed,
             100.0 * self.utilisation
         )?;
         if let Some(alone) = &self.alone {
-            writeln!(
+            write!(
                 f,
-                "               one client alone: {} ({} refused), so {:.4} of that",
-                alone.granted, alone.refused_429, alone.ratio
+                "               one client alone: {} ({} refused)",
+                alone.granted, alone.refused_429
             )?;
+            match alone.ratio {
+                Some(ratio) => writeln!(f, ", so {ratio:.4} of that")?,
+                None => writeln!(f)?,
+            }
         }
         writeln!(
             f,
@@ -287,5 +300,27 @@ mod tests {
         };
         assert_eq!(json(&run)["alone"]["ratio"], 0.99);
         assert!(Report::of(&run).to_string().contains("0.9900 of that"));
+    }
+
+    #[test]
+    fn where_one_client_gets_nothing_nothing_is_measured_by_it() {
+        let alone = Counted {
+            granted: 0,
+            refused: 0,
+        };
+        let run = Run {
+            instances: 1,
+            quota: "1/10s".parse().unwrap(),
+            measured: s(10)..s(15),
+            granted: 0,
+            tally: Tally::default(),
+            alone: Some(alone),
+            ..run()
+        };
+        assert_eq!(json(&run)["alone"]["ratio"], Value::Null);
+        let told = Report::of(&run).to_string();
+        for words in ["1 instance,", "0 of 0.5", "alone: 0 (0 refused)\n"] {
+            assert!(told.contains(words), "{told}");
+        }
     }
 }
