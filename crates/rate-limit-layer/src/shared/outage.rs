@@ -15,7 +15,14 @@ pub enum Outage {
     /// of ten seconds, of eight instances that together want one and a half times a quota of 500 in ten seconds, and one
     /// of them half of that, 87 to 98 % is used while demand stays where it is, and 75 to 97 % where it moves on by an
     /// instance every four, ten or twenty seconds: least where half of it moves, as the store goes, to one that wanted
-    /// nothing before. In one of sixty such outages 3 % of what was sent was refused, in the others next to nothing.
+    /// nothing before.
+    ///
+    /// In one of sixty such outages 3 % of what was sent was refused, in the others next to nothing. There demand had
+    /// moved a second before: the one it moved to had told that it wants more, and had heard of its larger share, when the
+    /// store went; the others would have heard of their smaller ones within a second. So all together went on with 1.05
+    /// quotas. Were a larger share counted on only when the others must have heard of it, nothing would have been refused
+    /// there, but where half of the demand moved two seconds before the store went, 62 % of the quota would have been used
+    /// and not 79 %.
     ///
     /// An instance that wanted nothing has next to nothing until the store is back. One that told nothing for half a
     /// minute takes an equal share of the members it knows of, and one that never reached the store waits.
