@@ -90,25 +90,35 @@ impl Log {
     /// `span` before.
     #[inline]
     pub(crate) fn push(&mut self, now: u64, cost: u64, grain: u32, span: u64) {
-        let Some(more) = NonZeroU64::new(cost) else {
+        let Some(cost) = NonZeroU64::new(cost) else {
             return;
         };
-        if let Self::Ring(Some(ring)) = self {
-            return ring.push(now, cost, grain, span);
+        let added = match self {
+            Self::Ring(Some(ring)) => ring.add(now, cost.get(), grain),
+            _ => false,
+        };
+        if !added {
+            self.append(now, cost, grain, span);
         }
+    }
+
+    /// Adds what no busy window's last entry takes. Apart, so that what is done for most of what is sent goes
+    /// in line.
+    #[inline(never)]
+    fn append(&mut self, now: u64, cost: NonZeroU64, grain: u32, span: u64) {
         self.expire(now, span);
+        let entry = Entry {
+            at: now,
+            cost: cost.get(),
+        };
         match self {
+            Self::Ring(Some(ring)) => ring.append(entry),
             Self::One(one) if one.takes(now, grain) => {
                 one.at = one.at.max(now);
-                one.cost = one.cost.saturating_add(cost);
+                one.cost = one.cost.saturating_add(cost.get());
             }
-            Self::One(one) => *self = Ring::of(one.plain(), Entry { at: now, cost }),
-            Self::Ring(_) => {
-                *self = Self::One(Entry {
-                    at: now,
-                    cost: more,
-                });
-            }
+            Self::One(one) => *self = Ring::of(one.plain(), entry),
+            Self::Ring(None) => *self = Self::One(Entry { at: now, cost }),
         }
     }
 
@@ -187,18 +197,18 @@ impl Ring {
         None
     }
 
+    /// Adds what is sent at `now` to the last entry, if that takes it.
     #[inline]
-    fn push(&mut self, now: u64, cost: u64, grain: u32, span: u64) {
-        if self.last.takes(now, grain) {
+    fn add(&mut self, now: u64, cost: u64, grain: u32) -> bool {
+        let takes = self.last.takes(now, grain);
+        if takes {
             // What is added to the last is added to the sum: if the one takes it, so does the other.
             let used = self.used.saturating_add(cost);
             self.last.at = self.last.at.max(now);
             self.last.cost = self.last.cost.wrapping_add(used - self.used);
             self.used = used;
-        } else {
-            self.expire(now, span);
-            self.append(Entry { at: now, cost });
         }
+        takes
     }
 
     /// Adds the last.
