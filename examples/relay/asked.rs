@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
@@ -9,25 +7,13 @@ use tokio::time::timeout;
 use crate::config::Limits;
 use crate::refusal::Refusal;
 
-/// How long the rest of a body that is too long is read.
-const DRAIN: Duration = Duration::from_secs(5);
-
-/// Reads the body of a request whole. Who `waits` to be told to send it is told so when it is read, and
+/// Reads the body of a request whole. Who waits to be told to send it is told so when it is read, and
 /// not before.
 ///
 /// # Errors
 ///
 /// It is longer than it may be, it pauses for longer, or it breaks off.
-pub(crate) async fn read(mut body: Body, waits: bool, limits: &Limits) -> Result<Bytes, Refusal> {
-    let whole = collect(&mut body, limits).await;
-    if matches!(whole, Err(Refusal::TooLarge(_))) && !waits {
-        // Many clients read no answer before they have sent everything.
-        let _ = timeout(DRAIN, drain(body, limits.body)).await;
-    }
-    whole
-}
-
-async fn collect(body: &mut Body, limits: &Limits) -> Result<Bytes, Refusal> {
+pub(crate) async fn read(mut body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
     if body.size_hint().lower() > limits.body as u64 {
         return Err(Refusal::TooLarge(limits.body));
     }
@@ -66,20 +52,10 @@ async fn collect(body: &mut Body, limits: &Limits) -> Result<Bytes, Refusal> {
     }
 }
 
-/// Reads the rest of a body that is too long, up to as much again as it may have.
-async fn drain(mut body: Body, most: usize) {
-    let mut left = most.saturating_mul(2);
-    while let Some(Ok(frame)) = body.frame().await {
-        let length = frame.data_ref().map_or(0, Bytes::len);
-        match left.checked_sub(length) {
-            Some(less) => left = less,
-            None => return,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use test_support::Steps;
 
     use super::*;
@@ -99,7 +75,7 @@ mod tests {
             connections: 0,
             drain: Duration::ZERO,
         };
-        let whole = read(Body::new(steps), false, &limits).await;
+        let whole = read(Body::new(steps), &limits).await;
         whole.map_err(|refusal| refusal.code())
     }
 

@@ -13,6 +13,7 @@ use pin_project_lite::pin_project;
 use tower::ServiceExt;
 
 use crate::app::ours;
+use crate::drained::Drained;
 use crate::endpoint::Endpoint;
 use crate::relay::relay;
 use crate::worker::Worker;
@@ -50,7 +51,7 @@ impl Service<Request<Incoming>> for Entry {
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
-        let request = request.map(Body::new);
+        let request = Drained::of(request).map(Body::new);
         let path = request.uri().path().strip_prefix("/v1/");
         let endpoint = path.and_then(Endpoint::of);
         match (&self.worker, endpoint) {

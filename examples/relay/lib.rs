@@ -16,6 +16,7 @@ mod command;
 mod config;
 mod demo;
 mod dispatch;
+mod drained;
 mod endpoint;
 mod entry;
 mod gate;

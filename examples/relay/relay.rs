@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Extensions, HeaderName, Request, Response};
 use http_body_util::Full;
@@ -91,8 +91,7 @@ async fn answer(
     let client = routes.setup.gate.open(&head.headers)?;
     let place = client.admit()?;
     record.client(&client.name, place);
-    let waits = head.headers.contains_key(EXPECT);
-    let body = read(body, waits, &config.limits).await?;
+    let body = read(body, &config.limits).await?;
 
     let start = record.arrived();
     let deadline = start + deadline(&head.headers, config.deadline);

@@ -50,7 +50,7 @@ async fn who_does_not_end_its_body_is_told() {
     let (pair, mut stream) = impatient("body_within").await;
     let part = format!("{}{{\"model\":", head(100));
     stream.write_all(part.as_bytes()).await.unwrap();
-    let said = rest(&mut stream).await;
+    let said = answer(&mut stream).await;
     assert!(said.starts_with("HTTP/1.1 408 "), "{said}");
     assert!(said.contains("\"code\":\"request_timeout\""), "{said}");
     let metrics = pair.relay.metrics();
@@ -58,6 +58,45 @@ async fn who_does_not_end_its_body_is_told() {
         sum(&metrics, "relay_turned_away_total", "request_timeout"),
         1
     );
+}
+
+/// One answer, of those that come by a connection.
+async fn answer(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    while !text.ends_with(b"\r\n\r\n") {
+        let byte = timeout(LONGEST, stream.read_u8()).await;
+        text.push(byte.expect("it is answered").unwrap());
+    }
+    let head = String::from_utf8(text.clone()).unwrap();
+    let (_, length) = head.split_once("content-length: ").unwrap();
+    let length: usize = length.lines().next().unwrap().parse().unwrap();
+    text.resize(head.len() + length, 0);
+    stream.read_exact(&mut text[head.len()..]).await.unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+/// A connection closed with a body unread is reset, and the caller never learns why.
+#[tokio::test]
+async fn who_is_refused_while_it_sends_is_told_and_may_go_on() {
+    let (_pair, mut stream) = impatient("body = 1_000\nbody_within").await;
+    let hello = format!("{}hello", head(5));
+    let wrong = hello.replace(KEY, "sk-wrong");
+    let nowhere = hello.replace("/chat/", "/nowhere/");
+    let read_only = hello.replace("chat/completions", "models");
+    let long = format!("{}{}", head(1_001), "x".repeat(1_001));
+    for (request, status) in [
+        (wrong, 401),
+        (nowhere, 404),
+        (read_only, 405),
+        (hello, 408),
+        (long, 413),
+    ] {
+        let (before, after) = request.split_at(request.len() - 5);
+        stream.write_all(before.as_bytes()).await.unwrap();
+        let said = answer(&mut stream).await;
+        assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{said}");
+        stream.write_all(after.as_bytes()).await.unwrap();
+    }
 }
 
 #[tokio::test]
