@@ -37,17 +37,12 @@ pub(crate) struct Place {
 
 impl Accept {
     /// Accepts up to `most` connections at once; who is too many waits in the queue of the system.
-    ///
-    /// # Errors
-    ///
-    /// The listener cannot be watched.
-    pub(crate) fn new(listener: net::TcpListener, most: usize) -> std::io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        Ok(Self {
-            listener: TcpListener::from_std(listener)?,
+    pub(crate) fn new(listener: TcpListener, most: usize) -> Self {
+        Self {
+            listener,
             doors: Vec::new(),
             places: Arc::new(Semaphore::new(most)),
-        })
+        }
     }
 
     /// Adds a thread, which gets its connections from what is returned.

@@ -1,11 +1,12 @@
 use std::convert::Infallible;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 use std::{fmt, thread};
 
 use anyhow::{Context, Result};
 use model_studio_sim::Simulator;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, watch};
 
@@ -70,7 +71,7 @@ impl Relay {
         let admin_addr = admin.as_ref().map(TcpListener::local_addr).transpose()?;
         let cores = || thread::available_parallelism().map_or(1, usize::from);
         let workers = config.workers.unwrap_or_else(cores);
-        let mut accept = Accept::new(listener, config.limits.connections)?;
+        let mut accept = Accept::new(listener, config.limits.connections);
 
         let metrics = Arc::new(Metrics::new());
         let started = seconds();
@@ -109,7 +110,7 @@ impl Relay {
             let _ = told.wait_for(|ending| *ending).await;
         }));
         if let Some(listener) = admin {
-            let mut accept = Accept::new(listener, OPERATORS)?;
+            let mut accept = Accept::new(listener, OPERATORS);
             let accepted = accept.door();
             let worker = Worker::new(in_force, ended.clone(), Arc::clone(&metrics), "-".into());
             let worker = Arc::new(worker);
@@ -190,8 +191,22 @@ impl Relay {
 /// The most connections of operators at once.
 const OPERATORS: usize = 64;
 
+/// The most that may be waiting to be accepted, where the system allows so many: all callers come at once
+/// when the relay has been started again. The default, 128, has the others wait for seconds.
+const QUEUE: u32 = 4_096;
+
 fn listen(addr: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(addr).with_context(|| format!("cannot listen on {addr}"))
+    let socket = match addr {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    };
+    let listener = socket.and_then(|socket| {
+        // Connections of a relay that has ended do not keep the next one from its port.
+        socket.set_reuseaddr(true)?;
+        socket.bind(addr)?;
+        socket.listen(QUEUE)
+    });
+    listener.with_context(|| format!("cannot listen on {addr}"))
 }
 
 impl fmt::Debug for Relay {

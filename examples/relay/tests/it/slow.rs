@@ -1,4 +1,4 @@
-//! Callers that take their time.
+//! Callers that take their time, or come all at once.
 
 use std::net::SocketAddr;
 
@@ -13,11 +13,14 @@ use crate::until::{LONGEST, until};
 async fn impatient(limit: &str) -> (Pair, TcpStream) {
     let limits = format!("[limits]\n{limit} = \"300ms\"\n");
     let (pair, _seen) = Pair::echo(&format!("{CONFIG}\n{limits}")).await;
+    let stream = TcpStream::connect(addr(&pair)).await.unwrap();
+    (pair, stream)
+}
+
+fn addr(pair: &Pair) -> SocketAddr {
     let addr = pair.relay.base_url();
     let addr = addr.strip_prefix("http://").unwrap();
-    let addr: SocketAddr = addr.strip_suffix("/v1").unwrap().parse().unwrap();
-    let stream = TcpStream::connect(addr).await.unwrap();
-    (pair, stream)
+    addr.strip_suffix("/v1").unwrap().parse().unwrap()
 }
 
 fn head(length: usize) -> String {
@@ -115,4 +118,19 @@ async fn who_does_not_read_its_answer_is_cut_off() {
         sum(&pair.relay.metrics(), "relay_connections", "") == 0
     })
     .await;
+}
+
+/// As they do when a relay is back that all of them lost.
+#[cfg(target_os = "linux")] // others have a shorter queue
+#[tokio::test]
+async fn many_who_come_at_once_are_let_in() {
+    let pair = Pair::usual().await;
+    // Nobody is accepted meanwhile: that is done on this thread.
+    let come = |_| std::net::TcpStream::connect_timeout(&addr(&pair), LONGEST).unwrap();
+    let callers: Vec<_> = (0..300).map(come).collect();
+    until("all are let in", || {
+        sum(&pair.relay.metrics(), "relay_connections", "") == 300
+    })
+    .await;
+    drop(callers);
 }
