@@ -174,7 +174,9 @@ impl Default for Limits {
         Self {
             body: 32 << 20,
             head: 64 << 10,
-            head_within: Duration::from_secs(60),
+            // Clients keep theirs for up to 90 s, proxies for 60 s. Were the relay the first to close one,
+            // it would do so now and then while a request is on its way.
+            head_within: Duration::from_secs(120),
             body_within: Duration::from_secs(30),
             unread: Duration::from_secs(120),
             connections: 10_000,
