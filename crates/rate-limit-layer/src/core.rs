@@ -44,10 +44,16 @@ pub(crate) struct Reservation {
     charging: Charging,
     version: u32,
 
-    /// When the store granted it, in microseconds on the store's clock; 0 if it did not.
-    #[cfg(feature = "redis")]
-    pub(crate) slot: u64,
+    pub(crate) slot: GrantedAt,
 }
+
+/// When the store granted it, in microseconds on the store's clock; 0 if it did not.
+#[cfg(feature = "redis")]
+pub(crate) type GrantedAt = u64;
+
+/// Without a store there is nothing to remember.
+#[cfg(not(feature = "redis"))]
+pub(crate) type GrantedAt = ();
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -213,6 +219,8 @@ impl Core {
             && last.is_some_and(|last| now.saturating_sub(last) < REMEMBERED)
     }
 
+    /// Ends a request, whichever way. Apart, as a window's share of it is.
+    #[inline(never)]
     fn end(&mut self, now: u64, reservation: &Reservation, actual: Cost) {
         let now = self.clock(now);
         self.in_flight = self.in_flight.saturating_sub(1);

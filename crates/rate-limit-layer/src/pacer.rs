@@ -76,12 +76,7 @@ impl Pacer {
         if let Some(reservation) = core.admit(now, &cost) {
             return Ok(Reserved(reservation));
         }
-        match core.earliest(now, &cost) {
-            Some(at) if core.never_fits(&cost).is_none() => {
-                Err(Some(Duration::from_nanos(at.saturating_sub(now))))
-            }
-            _ => Err(None),
-        }
+        Err(wait(&mut core, now, &cost))
     }
 
     /// Gives everything back: the request was not sent.
@@ -102,6 +97,14 @@ impl Pacer {
         core.refused(num::nanos(now), &reserved.0, kind, wait);
         core.settle(num::nanos(now), &reserved.0, Cost::default());
     }
+}
+
+/// How long `cost` has to wait, if that is known. Apart, as most requests do not.
+#[inline(never)]
+fn wait(core: &mut Core, now: u64, cost: &Cost) -> Option<Duration> {
+    let at = core.earliest(now, cost)?;
+    let fits = core.never_fits(cost).is_none();
+    fits.then(|| Duration::from_nanos(at.saturating_sub(now)))
 }
 
 impl fmt::Debug for Pacer {

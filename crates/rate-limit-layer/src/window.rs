@@ -53,11 +53,8 @@ impl Window {
     pub(crate) fn has_room(&mut self, now: u64, cost: u64, time: u64, bound: &Bound) -> bool {
         let need = cost.min(bound.most);
         let fits = |used: u64| used.saturating_add(need) <= bound.most;
-        if !fits(self.counted()) {
-            self.log.expire(now, bound.span);
-            if !fits(self.counted()) {
-                return false;
-            }
+        if !fits(self.counted()) && !fits(self.used(now, bound)) {
+            return false;
         }
         self.full_at <= now.saturating_add(bound.tolerance(time))
     }
@@ -112,7 +109,8 @@ impl Window {
         self.full_at = self.full_at.saturating_add(more);
     }
 
-    /// Ends a hold: `cost` was held, `actual` was used, by `now`.
+    /// Ends a hold: `cost` was held, `actual` was used, by `now`. Apart, as [`correct`](Self::correct) is.
+    #[inline(never)]
     pub(crate) fn release(&mut self, now: u64, cost: u64, actual: u64, bound: &Bound) {
         if bound.holds {
             self.held = self.held.saturating_sub(held(cost));
@@ -123,6 +121,10 @@ impl Window {
 
     /// Corrects what was added at `at`: it was `cost` and is `actual`. What has left the window
     /// by now is not called back.
+    ///
+    /// Apart: in line it took registers from the loop over the windows, and whether it went in line depended on
+    /// the crate's features.
+    #[inline(never)]
     pub(crate) fn correct(&mut self, now: u64, at: u64, cost: u64, actual: u64, bound: &Bound) {
         self.log.expire(now, bound.span);
         self.owe(now, cost, actual, bound);
@@ -142,7 +144,9 @@ impl Window {
         }
     }
 
-    /// How much counts against the limit at `now`.
+    /// How much counts against the limit at `now`. Apart, so that a decision that does not ask keeps what it needs in
+    /// registers.
+    #[inline(never)]
     pub(crate) fn used(&mut self, now: u64, bound: &Bound) -> u64 {
         self.log.expire(now, bound.span);
         self.counted()

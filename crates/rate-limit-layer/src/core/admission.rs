@@ -1,6 +1,6 @@
 //! Whether there is room for a request, when there is, and taking it.
 
-use super::{Core, Reservation, bounds};
+use super::{Core, GrantedAt, Reservation, bounds};
 use crate::cost::Costs;
 #[cfg(feature = "redis")]
 use crate::shared::Member;
@@ -43,9 +43,9 @@ impl Core {
         if self.plan.settings.is_paused() || most.is_some_and(|most| self.in_flight >= most.get()) {
             return None;
         }
-        let granted = match &self.learned {
+        let granted = match self.learned {
             None => false,
-            Some(learned) => learned.grants(now, self.in_flight, cost)?,
+            Some(_) => self.granted(now, cost)?,
         };
         let costs = cost.by_unit();
         let mut times = [0; Quota::MAX_LIMITS];
@@ -59,6 +59,16 @@ impl Core {
             }
         }
         Some(self.take(now, cost, &costs, &times))
+    }
+
+    /// Whether the store grants `cost` now, so that no window is to be asked; `None` if it is held back.
+    ///
+    /// Apart and cold, so that what nothing was learned about is decided alike whatever the features.
+    #[cold]
+    #[inline(never)]
+    fn granted(&self, now: u64, cost: &Cost) -> Option<bool> {
+        let learned = self.learned.as_deref();
+        learned.map_or(Some(false), |it| it.grants(now, self.in_flight, cost))
     }
 
     /// Roughly when `cost` has room behind `ahead`, which waits for the same.
@@ -107,31 +117,34 @@ impl Core {
         for ((window, bound), time) in windows.zip(times) {
             window.take(now, of(bound.sent), of(bound.later), *time, bound);
         }
-        #[cfg(feature = "redis")]
-        let mut slot = 0;
-        if self.learned.is_some() {
-            self.slow(now, cost);
-            #[cfg(feature = "redis")]
-            {
-                slot = self.take_slot(now, *cost);
-            }
-        }
         Reservation {
             at: now,
             cost: *cost,
             charging: self.plan.quota.charged(),
             version: self.version,
-            #[cfg(feature = "redis")]
-            slot,
+            slot: match self.learned {
+                None => GrantedAt::default(),
+                Some(_) => self.taken(now, cost),
+            },
         }
     }
 
-    /// Has a ramp, if there is one, slow down the buckets that `cost` was taken of.
+    /// Has what was learned hear that `cost` was taken: a ramp, if there is one, slows down the buckets, and the store
+    /// says when it granted it.
     ///
     /// Apart and cold: were it inlined, the conversions to floats and back would be made for every
     /// request, and thrown away.
     #[cold]
     #[inline(never)]
+    fn taken(&mut self, now: u64, cost: &Cost) -> GrantedAt {
+        self.slow(now, cost);
+        #[cfg(feature = "redis")]
+        if self.member().is_some() {
+            return self.take_slot(now, cost);
+        }
+        GrantedAt::default()
+    }
+
     fn slow(&mut self, now: u64, cost: &Cost) {
         let Some(learned) = self.learned.as_mut() else {
             return;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Core, bounds};
+use super::{Core, GrantedAt, bounds};
 use crate::plan::Plan;
 use crate::shared::{Inner, Member};
 use crate::{Cost, num};
@@ -35,13 +35,12 @@ impl Core {
         Some((member, &self.plan))
     }
 
-    /// When the store granted the slot that a request takes; 0 for none. Apart and cold, so that who has no
-    /// store pays nothing for it.
+    /// Takes the slot that the store granted for `cost`.
     #[cold]
     #[inline(never)]
-    pub(super) fn take_slot(&mut self, now: u64, cost: Cost) -> u64 {
-        self.member_mut()
-            .map_or(0, |(member, plan)| member.take(now, cost, plan))
+    pub(super) fn take_slot(&mut self, now: u64, cost: &Cost) -> GrantedAt {
+        let member = self.member_mut();
+        member.map_or(0, |(member, plan)| member.take(now, *cost, plan))
     }
 
     /// Roughly when the store has room for `cost` behind `ahead`.

@@ -49,8 +49,8 @@ impl Learned {
         let is_over = |at: &u64| *at <= now;
         self.earliest(in_flight, cost).filter(is_over)?;
         #[cfg(feature = "redis")]
-        if let Some(member) = self.member.as_deref().filter(|it| it.paces()) {
-            return member.earliest(now, cost).filter(is_over).map(|_| true);
+        if let Some(member) = &self.member {
+            return member.grants(now, cost);
         }
         Some(false)
     }

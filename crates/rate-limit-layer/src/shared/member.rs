@@ -190,6 +190,18 @@ impl Member {
         matches!(self.phase, Phase::Out { .. })
     }
 
+    /// Whether the store grants `cost` now, where it says when to send; `None` if that is later.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn grants(&self, now: u64, cost: &Cost) -> Option<bool> {
+        if !self.paces() {
+            return Some(false);
+        }
+        self.earliest(now, cost)
+            .filter(|at| *at <= now)
+            .map(|_| true)
+    }
+
     /// The earliest time from `now` at which `cost` may be sent, or `None` while that is not known.
     pub(crate) fn earliest(&self, now: u64, cost: &Cost) -> Option<u64> {
         let mut good = self.slots.iter().filter(|slot| !slot.is_late(now));
