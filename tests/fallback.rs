@@ -12,16 +12,17 @@ mod studio;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fallback_layer::{Candidate, FallbackLayer};
+use fallback_layer::{Candidate, Fallback, FallbackLayer};
 use futures_util::stream::{self, StreamExt};
 use http::StatusCode;
 use http_body_util::BodyExt;
-use key_rotation_layer::{KeyPool, KeyRotationLayer};
+use key_rotation_layer::{KeyPool, KeyRotation, KeyRotationLayer};
 use model_studio_sim::Limits;
-use rate_limit_layer::{Limiter, Quota, RateLimitLayer};
-use retry_429_layer::Retry429Layer;
+use rate_limit_layer::{Limiter, Quota, RateLimit, RateLimitLayer};
+use retry_429_layer::{Retry429, Retry429Layer};
 use throttle_signal::Trail;
 use tokio::time::{self, Instant};
+use tower::limit::ConcurrencyLimit;
 use tower::{ServiceBuilder, ServiceExt};
 
 use crate::studio::{Studio, chat};
@@ -56,20 +57,27 @@ fn limiter() -> Limiter {
         .build()
 }
 
+/// The layers over a client, with one account.
+fn stack<const N: usize, S>(
+    candidates: [Candidate; N],
+    client: S,
+) -> Fallback<Retry429<KeyRotation<RateLimit<S>>>> {
+    let limiter = limiter();
+    let pool = KeyPool::builder().account("a", ["sk-a"]).build().unwrap();
+    ServiceBuilder::new()
+        .layer(FallbackLayer::new(candidates))
+        .layer(Retry429Layer::new())
+        .layer(KeyRotationLayer::new(pool).headroom(limiter.clone()))
+        .layer(RateLimitLayer::new(limiter))
+        .service(client)
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_model_is_filled_before_the_next_is_used() {
     const MINUTES: u32 = 5;
     let studio = studio();
-    let limiter = limiter();
-    let pool = KeyPool::builder().account("a", ["sk-a"]).build().unwrap();
-    let service = ServiceBuilder::new()
-        .layer(FallbackLayer::new(
-            CHAIN.map(|(model, _)| Candidate::model(model).patience(SECOND)),
-        ))
-        .layer(Retry429Layer::new())
-        .layer(KeyRotationLayer::new(pool).headroom(limiter.clone()))
-        .layer(RateLimitLayer::new(limiter))
-        .service(studio.upstream());
+    let candidates = CHAIN.map(|(model, _)| Candidate::model(model).patience(SECOND));
+    let service = stack(candidates, studio.upstream());
 
     // Twice the first model's quota, evenly.
     let start = Instant::now();
@@ -120,19 +128,11 @@ async fn each_model_is_filled_before_the_next_is_used() {
 #[tokio::test(start_paused = true)]
 async fn patience_is_about_the_wait_and_never_about_the_answer() {
     let studio = studio().latency(30 * SECOND);
-    let limiter = limiter();
-    let service = ServiceBuilder::new()
-        .layer(FallbackLayer::new([
-            Candidate::model("qwen3-max").patience(2 * SECOND),
-            Candidate::model("qwen-plus"),
-        ]))
-        .layer(Retry429Layer::new())
-        .layer(
-            KeyRotationLayer::new(KeyPool::builder().account("a", ["sk-a"]).build().unwrap())
-                .headroom(limiter.clone()),
-        )
-        .layer(RateLimitLayer::new(limiter))
-        .service(studio.upstream());
+    let candidates = [
+        Candidate::model("qwen3-max").patience(2 * SECOND),
+        Candidate::model("qwen-plus"),
+    ];
+    let service = stack(candidates, studio.upstream());
 
     // Within the quota: every answer takes 30 s, none is left.
     let start = Instant::now();
@@ -250,20 +250,11 @@ async fn an_abandoned_attempt_is_settled_below() {
 async fn patience_ends_the_wait_for_a_busy_client_too() {
     // Five at a time, and half a minute each: the rest waits here, before a key is taken or after.
     let studio = studio().latency(30 * SECOND);
-    let limiter = limiter();
-    let service = ServiceBuilder::new()
-        .layer(FallbackLayer::new([
-            Candidate::model("qwen3-max").patience(2 * SECOND),
-            Candidate::model("qwen-plus"),
-        ]))
-        .layer(Retry429Layer::new())
-        .layer(
-            KeyRotationLayer::new(KeyPool::builder().account("a", ["sk-a"]).build().unwrap())
-                .headroom(limiter.clone()),
-        )
-        .layer(RateLimitLayer::new(limiter))
-        .concurrency_limit(5)
-        .service(studio.upstream());
+    let candidates = [
+        Candidate::model("qwen3-max").patience(2 * SECOND),
+        Candidate::model("qwen-plus"),
+    ];
+    let service = stack(candidates, ConcurrencyLimit::new(studio.upstream(), 5));
     let answers = (0..20).map(|_| service.clone().oneshot(chat("qwen3-max")));
     let answers = futures_util::future::join_all(answers).await;
     assert!(
