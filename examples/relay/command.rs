@@ -55,6 +55,13 @@ async fn serve(args: &Args) -> Result<()> {
         }
     }
     relay.end();
+    let open = relay.open();
+    if open > 0 {
+        tracing::warn!(
+            open,
+            "ends when the open answers are complete, and at once if told again"
+        );
+    }
     // Told twice, it ends at once.
     tokio::select! {
         () = relay.ended() => {}

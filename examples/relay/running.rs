@@ -168,6 +168,11 @@ impl Relay {
         self.metrics.encode()
     }
 
+    /// How many requests are not answered to their last byte.
+    pub(crate) fn open(&self) -> i64 {
+        self.metrics.open.get()
+    }
+
     /// Reads the configuration again, where there is one.
     pub fn reload(&self) {
         if let Some(reload) = &self.reload {

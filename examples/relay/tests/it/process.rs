@@ -205,6 +205,7 @@ async fn told_twice_it_ends_at_once_and_operators_are_told_until_then() {
     let addr = addr.strip_suffix("/v1").unwrap();
     let refused = async { while TcpStream::connect(addr).await.is_ok() {} };
     timeout(LONGEST, refused).await.expect("nobody is let in");
+    relay.logged("at once if told again").await;
     assert_eq!(ask("/readyz").await, (503, "ending\n".into()));
     assert!(ask("/metrics").await.1.contains("relay_open_requests 1"));
     assert!(relay.child.try_wait().unwrap().is_none());
