@@ -26,6 +26,9 @@ pub(super) struct Room {
 /// A timer fires up to a tick late; a bucket without slack would lose that with each request.
 const SLACK: f64 = 2000.0;
 
+/// How many leave at a time, where one has to and the others are in no window any more: the script reads them at once.
+const MANY: usize = 8;
+
 impl Log {
     pub(super) fn new(shape: Shape, entries: Vec<(f64, f64)>, err: f64) -> Self {
         let mut entries = entries;
@@ -80,7 +83,7 @@ impl Log {
     }
 
     /// The first slot from `slot` on in which `cost` has room. Entries count `more` than their window.
-    pub(super) fn room(&self, slot: f64, cost: f64, shape: &Shape, more: f64) -> Room {
+    pub(super) fn room(&self, now: f64, slot: f64, cost: f64, shape: &Shape, more: f64) -> Room {
         let span = shape.window + more;
         let mut slot = slot.max(self.last());
         let tolerance = if shape.burst > cost {
@@ -93,8 +96,9 @@ impl Log {
         slot = slot.max(self.full - tolerance);
         let need = cost.min(shape.most);
         let (mut leaves, mut left) = (0, self.used);
+        let many = if left + need > shape.most { MANY } else { 0 };
         for (at, spent) in &self.entries {
-            if left + need <= shape.most {
+            if left + need <= shape.most && (leaves >= many || at + span > now) {
                 break;
             }
             slot = slot.max(at + span);

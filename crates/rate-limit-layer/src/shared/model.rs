@@ -168,7 +168,7 @@ impl Model {
             }
             let mut rooms = Vec::new();
             for ((log, shape), cost) in state.logs.iter().zip(&shapes).zip(&costs) {
-                let room = (*cost > 0.0).then(|| log.room(slot, *cost, shape, more));
+                let room = (*cost > 0.0).then(|| log.room(now, slot, *cost, shape, more));
                 slot = room.map_or(slot, |room| room.slot);
                 rooms.push(room);
             }

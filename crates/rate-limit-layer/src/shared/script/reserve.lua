@@ -3,7 +3,8 @@
 -- A template: what stands between << and >> is repeated for each limit, with its number for @, and the words in
 -- capitals (HEAD, ARGS, COSTS in formats; LAST) become what they are for so many limits. Unrolled, all of a call lies
 -- in local variables. What takes time here are calls of the server, and making strings, by their length: so only what
--- changes with every call is read and written, and an entry of a log only when it is made or has to leave.
+-- changes with every call is read and written, and an entry of a log only when it is made or has to leave; then those
+-- that are in no window any more leave with it, eight at a time, so that the next calls find room.
 --
 -- in:  version, time of the state seen last, requests,
 --      for each limit: most, burst, window, grain, room for so many entries in its log,
@@ -78,24 +79,31 @@ for q = 1, requests do
     end
     local need = cost@
     if need > most@ then need = most@ end
-    while u@ + need > most@ and t@ < head@ do
-      local left, cost = sent@, spent@
-      if t@ + 1 < head@ then
-        if t@ >= known@ then
-          if new@ then
-            call('SETRANGE', state, off@ + (head@ - 1) % room@ * 16 - #new@, new@)
-            new@ = nil
+    if u@ + need > most@ then
+      local many = t@ + 8
+      while t@ < head@ and (t@ < many or u@ + need > most@) do
+        local left, cost = sent@, spent@
+        if t@ + 1 < head@ then
+          if t@ >= known@ then
+            if new@ then
+              call('SETRANGE', state, off@ + (head@ - 1) % room@ * 16 - #new@, new@)
+              new@ = nil
+            end
+            -- For those behind as well.
+            local place = t@ % room@
+            local count = math.min(requests - q + 8, head@ - 1 - t@, room@ - place)
+            place = off@ + place * 16
+            old@, known@ = call('GETRANGE', state, place, place + count * 16 - 1), t@ + count
           end
-          -- For those behind as well.
-          local place = t@ % room@
-          local count = math.min(requests - q + 1, head@ - 1 - t@, room@ - place)
-          place = off@ + place * 16
-          old@, known@ = call('GETRANGE', state, place, place + count * 16 - 1), t@ + count
+          left, cost = take('<dd', old@, #old@ + (t@ - known@) * 16 + 1)
         end
-        left, cost = take('<dd', old@, #old@ + (t@ - known@) * 16 + 1)
+        left = left + span@
+        if left > now then
+          if u@ + need <= most@ then break end
+          if left > slot then slot = left end
+        end
+        u@, t@ = u@ - cost, t@ + 1
       end
-      if left + span@ > slot then slot = left + span@ end
-      u@, t@ = u@ - cost, t@ + 1
     end
   end
 >>

@@ -323,7 +323,7 @@ if status == OK then
     s.members, wants, s.err = members()
     parts = pack('<ddd', level(wants))
     for i, l in ipairs(limits) do
-      -- Who asks for slots has entries leave only when they are in the way.
+      -- Who asks for slots has entries leave only when one is in the way.
       while l.tail < l.head do
         local sent, spent = entry(i, l.tail)
         if sent + span(l.shape) > now then break end
