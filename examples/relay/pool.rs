@@ -10,6 +10,7 @@ use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 use tower::{Service, ServiceExt};
 
@@ -77,7 +78,7 @@ impl Pool {
         let headers = request.headers_mut();
         headers.entry(HOST).or_insert_with(|| origin.host.clone());
         loop {
-            let (mut link, fresh) = match origin.take() {
+            let (mut link, fresh) = match origin.take().await {
                 Some(link) => (link, false),
                 None => (self.connect(&origin).await?, true),
             };
@@ -145,9 +146,14 @@ impl Origin {
     }
 
     /// Takes the connection that was used last, of those that are still open.
-    fn take(&self) -> Option<Box<Link>> {
+    async fn take(&self) -> Option<Box<Link>> {
         loop {
             let mut idle = lock(&self.idle).pop()?;
+            if idle.since != self.ticks.load(Ordering::Relaxed) {
+                // The upstream may have closed it since the runtime last looked, which on a busy machine is
+                // long ago. By the end of a yield it has looked again.
+                yield_now().await;
+            }
             if idle.link.is_ready() {
                 return Some(idle.link);
             }
@@ -201,6 +207,7 @@ impl fmt::Debug for Origin {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
     use std::sync::atomic::AtomicUsize;
 
     use http_body_util::BodyExt;
@@ -359,6 +366,40 @@ mod tests {
         let response = Arc::clone(&pool).send(upstream.request()).await.unwrap();
         assert_eq!(text(response).await, "ok");
         assert_eq!(upstream.connections(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_was_closed_while_the_runtime_did_not_look_is_not_used() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let request = || Request::post(&url).body(Full::from("hello")).unwrap();
+        let (close, told) = std::sync::mpsc::channel();
+        let (tell, closed) = std::sync::mpsc::channel();
+        let upstream = std::thread::spawn(move || {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().unwrap();
+                let (mut seen, mut buffer) = (Vec::new(), [0; 1024]);
+                while !seen.ends_with(b"hello") {
+                    let length = stream.read(&mut buffer).unwrap();
+                    seen.extend_from_slice(&buffer[..length]);
+                }
+                stream.write_all(SHORT.as_bytes()).unwrap();
+                told.recv().unwrap();
+                drop(stream);
+                tell.send(()).unwrap();
+            }
+        });
+        let pool = Pool::new();
+        for _ in 0..2 {
+            let response = Arc::clone(&pool).send(request()).await.unwrap();
+            assert_eq!(text(response).await, "ok");
+            let origin = Arc::clone(&lock(&pool.origins)[0]);
+            origin.tick();
+            // This thread, which is the runtime's, does nothing meanwhile.
+            close.send(()).unwrap();
+            closed.recv().unwrap();
+        }
+        upstream.join().unwrap();
     }
 
     #[tokio::test]
