@@ -55,6 +55,9 @@ async fn route(
     dialect: Dialect,
 ) -> Result<Response<Body>, Stop> {
     let (head, body) = request.into_parts();
+    // To its end, whoever sends it: a client that is still sending when the connection closes may never see
+    // why.
+    let body = collect(body).await?;
     let path = head.uri.path();
     let path = path.strip_prefix("/compatible-mode").unwrap_or(path);
     let route = match (&head.method, path) {
@@ -79,9 +82,9 @@ async fn route(
     };
     match route {
         Route::Models => Ok(models(&call.world, id)),
-        Route::Chat => chat(call, collect(body).await?).await,
-        Route::Embeddings => embeddings(call, collect(body).await?).await,
-        Route::Generation => generation(call, &head.headers, collect(body).await?).await,
+        Route::Chat => chat(call, body).await,
+        Route::Embeddings => embeddings(call, body).await,
+        Route::Generation => generation(call, &head.headers, body).await,
     }
 }
 
@@ -111,8 +114,6 @@ async fn collect(mut body: Incoming) -> Result<Bytes, Failure> {
         if is_all && data.len() <= MAX_BODY {
             return Ok(data);
         }
-        // Read to its end even so: a client that is still sending when the connection closes may never
-        // see why.
         is_too_large |= data.len() > MAX_BODY - whole.len();
         if is_too_large {
             whole = BytesMut::new();

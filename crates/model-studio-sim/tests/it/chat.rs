@@ -4,7 +4,7 @@ use http::StatusCode;
 use http_body_util::BodyExt as _;
 use model_studio_sim::{Limits, Simulator, Window};
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -270,6 +270,30 @@ async fn takes_bodies_up_to_32_mib() {
         assert_eq!(client.chat("qwen3-max", &long).await.status, status);
     }
     assert_eq!(simulator.ledger().requests(), 1);
+}
+
+/// A connection closed with a body unread is reset, and the client never learns why.
+#[tokio::test]
+async fn refuses_who_sends_its_body_later_and_goes_on() {
+    let (simulator, _client) = unlimited().await;
+    let mut stream = TcpStream::connect(simulator.addr()).await.unwrap();
+    for (path, refusal) in [(CHAT, "HTTP/1.1 401 "), ("/v2/chat", "HTTP/1.1 404 ")] {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: it\r\ncontent-length: 5\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await; // the simulator runs on this thread
+        }
+        stream.write_all(b"hello").await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
+        assert!(head.starts_with(refusal), "{head}");
+        let (_, length) = head.split_once("content-length: ").unwrap();
+        let length = length.lines().next().unwrap().parse().unwrap();
+        stream.read_exact(&mut vec![0; length]).await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]
