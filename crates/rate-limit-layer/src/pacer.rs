@@ -100,6 +100,7 @@ impl Pacer {
 }
 
 /// How long `cost` has to wait, if that is known. Apart, as most requests do not.
+#[cold]
 #[inline(never)]
 fn wait(core: &mut Core, now: u64, cost: &Cost) -> Option<Duration> {
     let at = core.earliest(now, cost)?;

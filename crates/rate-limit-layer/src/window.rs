@@ -53,10 +53,8 @@ impl Window {
     pub(crate) fn has_room(&mut self, now: u64, cost: u64, time: u64, bound: &Bound) -> bool {
         let need = cost.min(bound.most);
         let fits = |used: u64| used.saturating_add(need) <= bound.most;
-        if !fits(self.counted()) && !fits(self.used(now, bound)) {
-            return false;
-        }
         self.full_at <= now.saturating_add(bound.tolerance(time))
+            && (fits(self.counted()) || fits(self.used(now, bound)))
     }
 
     /// When the bucket is full again.
@@ -146,6 +144,7 @@ impl Window {
 
     /// How much counts against the limit at `now`. Apart, so that a decision that does not ask keeps what it needs in
     /// registers.
+    #[cold]
     #[inline(never)]
     pub(crate) fn used(&mut self, now: u64, bound: &Bound) -> u64 {
         self.log.expire(now, bound.span);

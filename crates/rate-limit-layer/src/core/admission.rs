@@ -1,9 +1,11 @@
 //! Whether there is room for a request, when there is, and taking it.
 
 use super::{Core, GrantedAt, Reservation, bounds};
+use crate::bound::Bound;
 use crate::cost::Costs;
 #[cfg(feature = "redis")]
 use crate::shared::Member;
+use crate::window::Window;
 use crate::{Cost, Quota};
 
 impl Core {
@@ -58,7 +60,8 @@ impl Core {
                 return None;
             }
         }
-        Some(self.take(now, cost, &costs, &times))
+        take(&mut self.windows, bounds, now, &costs, &times);
+        Some(self.reserved(now, cost))
     }
 
     /// Whether the store grants `cost` now, so that no window is to be asked; `None` if it is held back.
@@ -97,26 +100,15 @@ impl Core {
         for (bound, time) in bounds.iter().zip(&mut times) {
             *time = bound.time(costs[bound.unit as usize]);
         }
-        self.take(now, &cost, &costs, &times)
+        take(&mut self.windows, bounds, now, &costs, &times);
+        self.reserved(now, &cost)
     }
 
-    /// Takes `cost`, by unit `costs`, which the buckets gain in these times.
+    /// The reservation of what was taken of the windows.
     #[allow(clippy::inline_always, reason = "as `admit` is")]
     #[inline(always)]
-    fn take(
-        &mut self,
-        now: u64,
-        cost: &Cost,
-        costs: &Costs,
-        times: &[u64; Quota::MAX_LIMITS],
-    ) -> Reservation {
+    fn reserved(&mut self, now: u64, cost: &Cost) -> Reservation {
         self.in_flight = self.in_flight.saturating_add(1);
-        let of = |index: u8| costs[usize::from(index) % costs.len()];
-        let bounds = bounds(&self.plan, self.learned.as_deref());
-        let windows = self.windows.iter_mut().zip(bounds);
-        for ((window, bound), time) in windows.zip(times) {
-            window.take(now, of(bound.sent), of(bound.later), *time, bound);
-        }
         Reservation {
             at: now,
             cost: *cost,
@@ -156,5 +148,21 @@ impl Core {
                 window.slow(cost.of(bound.unit), pace, bound);
             }
         }
+    }
+}
+
+/// Takes `costs`, which the buckets gain in these times, of every window.
+#[allow(clippy::inline_always, reason = "as `admit` is")]
+#[inline(always)]
+fn take(
+    windows: &mut [Window],
+    bounds: &[Bound],
+    now: u64,
+    costs: &Costs,
+    times: &[u64; Quota::MAX_LIMITS],
+) {
+    let of = |index: u8| costs[usize::from(index) % costs.len()];
+    for ((window, bound), time) in windows.iter_mut().zip(bounds).zip(times) {
+        window.take(now, of(bound.sent), of(bound.later), *time, bound);
     }
 }
