@@ -17,8 +17,8 @@ pub(super) struct Text {
     pub(super) sha: String,
 }
 
-/// Part of every key. It changes whenever the scripts do, so that during an upgrade none reads what another
-/// wrote.
+/// Part of every key. It changes whenever what the scripts keep does, or what it means, so that during an upgrade
+/// none misreads what another wrote.
 pub(super) const VERSION: &str = "v3";
 
 impl Scripts {
