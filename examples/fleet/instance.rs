@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::io::{Write, stdin, stdout};
 use std::process::exit;
 use std::thread;
@@ -57,7 +58,12 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     let (store, driver) = match builder.connect(args.store.as_str()).await {
         Ok(connected) => connected,
         Err(error) => {
-            say(&Said::Failed(error.to_string()));
+            // What that one comes from, it says itself.
+            let cause = error.source().map(|cause| format!(": {cause}"));
+            say(&Said::Failed(format!(
+                "{error}{}",
+                cause.unwrap_or_default()
+            )));
             return Err(error.into());
         }
     };

@@ -35,6 +35,13 @@ struct Fleet {
     tally: Tally,
 }
 
+/// Starts a store of our own.
+fn start() -> Result<Server> {
+    let started = Server::try_start("").map_err(anyhow::Error::msg);
+    let started = started.context("cannot start a store: name one by --redis")?;
+    started.context("neither redis-server nor valkey-server is installed: install one, or name a store by --redis")
+}
+
 /// Runs the fleet as processes, and measures it.
 ///
 /// # Errors
@@ -45,9 +52,7 @@ pub(crate) async fn run(args: &Args) -> Result<Run> {
     let mut stop = Stop::listen()?;
     let mut ours = match &args.redis {
         Some(_) => None,
-        None => Some(Server::start("").context(
-            "neither redis-server nor valkey-server is installed: install one, or name a store by --redis",
-        )?),
+        None => Some(start()?),
     };
     let url = match (&args.redis, &ours) {
         (Some(url), _) => url.clone(),

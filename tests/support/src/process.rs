@@ -45,7 +45,20 @@ impl Program {
     /// # Panics
     ///
     /// If it cannot be started, ends by itself, or accepts no connection within 60 s.
-    pub fn start(mut command: impl FnMut(u16, &Path) -> Command) -> Self {
+    pub fn start(command: impl FnMut(u16, &Path) -> Command) -> Self {
+        Self::try_start(command).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// As [`start`](Self::start), for a program that a user has installed.
+    ///
+    /// # Errors
+    ///
+    /// It ends by itself, or accepts no connection within 60 s; with what it said.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started at all.
+    pub fn try_start(mut command: impl FnMut(u16, &Path) -> Command) -> Result<Self, String> {
         let mut said = String::new();
         for _ in 0..TRIES {
             let dir = tempfile::tempdir().expect("a directory for temporary files");
@@ -53,11 +66,13 @@ impl Program {
             let command = command(addr.port(), dir.path());
             let mut program = Self::spawn(command, addr, dir);
             if program.accepts() {
-                return program;
+                return Ok(program);
             }
             said = program.output();
         }
-        panic!("the program does not accept connections; it said:\n{said}");
+        Err(format!(
+            "the program does not accept connections; it said:\n{said}"
+        ))
     }
 
     /// Returns where it listens.

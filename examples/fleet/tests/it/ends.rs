@@ -1,4 +1,5 @@
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::process::Child;
 
@@ -129,6 +130,23 @@ fn no_store_on_the_machine_is_one_sentence() {
 }
 
 #[test]
+fn a_store_that_does_not_start_is_an_error_with_what_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    // It says what it is to read, and ends.
+    symlink("/bin/cat", dir.path().join("redis-server")).unwrap();
+    let path = std::env::join_paths([dir.path(), "/bin".as_ref()]).unwrap();
+    let child = fleet("--seconds 1").env("PATH", path).spawn().unwrap();
+    let run = Run::of(child);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(
+        run.stderr.starts_with("error: cannot start a store"),
+        "{run:?}"
+    );
+    assert!(run.stderr.contains("bind 127.0.0.1"), "{run:?}");
+    assert!(run.stderr.contains("--redis"), "{run:?}");
+}
+
+#[test]
 fn a_store_that_is_not_there_is_one_sentence() {
     let nobody = ClosedPort::new();
     let url = format!("redis://:secret@{}", nobody.addr());
@@ -136,6 +154,7 @@ fn a_store_that_is_not_there_is_one_sentence() {
     assert_eq!(run.code, Some(1), "{run:?}");
     assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
     assert!(run.stderr.starts_with("error: "), "{run:?}");
+    assert!(run.stderr.contains("refused"), "{run:?}");
     assert!(!run.stderr.contains("secret"), "{run:?}");
     assert_eq!(run.stdout, "");
 }

@@ -21,8 +21,24 @@ impl Server {
     /// As [`Program::start`], with what the server says of the configuration.
     #[must_use]
     pub fn start(config: &str) -> Option<Self> {
-        let server = find_any(&["redis-server", "valkey-server"])?;
-        let program = Program::start(|port, dir| {
+        let started = Self::try_start(config);
+        started.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// As [`start`](Self::start), for a server that a user has installed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Program::try_start`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Program::try_start`].
+    pub fn try_start(config: &str) -> Result<Option<Self>, String> {
+        let Some(server) = find_any(&["redis-server", "valkey-server"]) else {
+            return Ok(None);
+        };
+        let program = Program::try_start(|port, dir| {
             let file = dir.join("server.conf");
             let text = format!(
                 "bind 127.0.0.1\nport {port}\ndir {}\nsave \"\"\nappendonly no\n\
@@ -33,12 +49,12 @@ impl Server {
             let mut command = Command::new(&server);
             command.arg(file);
             command
-        });
+        })?;
         let password = config
             .lines()
             .find_map(|line| line.trim().strip_prefix("requirepass "))
             .map(|password| password.trim().to_owned());
-        Some(Self { program, password })
+        Ok(Some(Self { program, password }))
     }
 
     /// Starts a replica of this server and waits until it has all that is here.
