@@ -1,5 +1,6 @@
 use std::error::Error;
 use std::io::{Write, stdin, stdout};
+use std::iter::successors;
 use std::process::exit;
 use std::thread;
 use std::time::Duration;
@@ -58,12 +59,10 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     let (store, driver) = match builder.connect(args.store.as_str()).await {
         Ok(connected) => connected,
         Err(error) => {
-            // What that one comes from, it says itself.
-            let cause = error.source().map(|cause| format!(": {cause}"));
-            say(&Said::Failed(format!(
-                "{error}{}",
-                cause.unwrap_or_default()
-            )));
+            // The first cause alone: what lies between says it twice.
+            let cause = successors(error.source(), |it| (*it).source()).last();
+            let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
+            say(&Said::Failed(format!("{error}{cause}")));
             return Err(error.into());
         }
     };
