@@ -53,7 +53,8 @@ pub(crate) type GrantedAt = u64;
 
 /// Without a store there is nothing to remember.
 #[cfg(not(feature = "redis"))]
-pub(crate) type GrantedAt = ();
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct GrantedAt {}
 
 const SECOND: u64 = 1_000_000_000;
 
