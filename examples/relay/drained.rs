@@ -1,5 +1,5 @@
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,7 +24,7 @@ pub(crate) struct Drained<B>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static, // for the drop
 {
-    // None once it is drained.
+    // None at its end: one without a length does not know that it is there.
     inner: Option<B>,
     // Not before somebody reads it, where the caller waits for that: told no, it sends none.
     is_sent: bool,
@@ -56,10 +56,14 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         self.is_sent = true;
-        match &mut self.inner {
-            Some(inner) => Pin::new(inner).poll_frame(cx),
-            None => Poll::Ready(None),
+        let Some(inner) = &mut self.inner else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(Pin::new(inner).poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) {
+            self.inner = None;
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -129,6 +133,16 @@ mod tests {
         }
         sender.closed().await;
         assert_eq!(start.elapsed(), WITHIN);
+    }
+
+    #[tokio::test]
+    async fn what_was_read_to_its_end_is_not_read_again() {
+        let (sender, request) = coming(Request::post("/"));
+        drop(sender);
+        let mut body = request.into_body();
+        assert!(body.frame().await.is_none());
+        drop(body);
+        assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -206,8 +206,9 @@ fn listen(addr: SocketAddr) -> Result<TcpListener> {
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     };
     let listener = socket.and_then(|socket| {
-        // Connections of a relay that has ended do not keep the next one from its port.
-        socket.set_reuseaddr(true)?;
+        // Connections of a relay that has ended do not keep the next one from its port. On Windows it would
+        // also let in one beside another.
+        socket.set_reuseaddr(cfg!(not(windows)))?;
         socket.bind(addr)?;
         socket.listen(QUEUE)
     });
